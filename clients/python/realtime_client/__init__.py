@@ -1,0 +1,1 @@
+"""The Realtime client for Python."""

@@ -1,0 +1,1 @@
+"""A Qubic network in one process, for development and tests."""

@@ -1,0 +1,1 @@
+"""The Realtime hub: sessions, trust (TurboAuth) and payments (TurboRoute) for Qubic."""

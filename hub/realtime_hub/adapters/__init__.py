@@ -1,0 +1,1 @@
+"""The outside world behind the domains' ports: one technology a module."""

@@ -1,0 +1,1 @@
+"""TurboAuth: who a wallet is and how far it is trusted."""

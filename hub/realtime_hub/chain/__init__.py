@@ -1,0 +1,1 @@
+"""What the hub knows of the Qubic network: its identity, its ticks, what they held."""

@@ -1,0 +1,1 @@
+"""Payments: one intent, at most one execution on the chain."""

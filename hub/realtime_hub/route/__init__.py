@@ -1,0 +1,1 @@
+"""TurboRoute: which way a payment takes."""

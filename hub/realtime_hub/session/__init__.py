@@ -1,0 +1,1 @@
+"""Living sessions: who is connected, what each is owed, in which order."""

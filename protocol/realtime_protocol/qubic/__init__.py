@@ -1,0 +1,1 @@
+"""What Qubic nodes, its HTTP API and our contracts put on the wire."""
