@@ -1,0 +1,75 @@
+# Thin by intent: each target is one or two commands that can be typed by hand.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+SOURCES := protocol hub devnet clients/python cli loadtest scripts tests
+CONFIG ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev demo test check unit fix load build logs health clean js
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.run: pyproject.toml
+	@echo "Setting up $(VENV) (once; about half a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[hub,devnet]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.run
+	@echo "Installing the test tools"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[hub,devnet,loadtest]' --group dev
+	@touch $@
+
+clients/js/node_modules/.package-lock.json: clients/js/package.json clients/js/package-lock.json
+	npm --prefix clients/js ci --no-audit --no-fund --loglevel=error
+
+run: $(VENV)/.run ## Set up and start the whole product: hub, simulated chain
+	@exec $(BIN)/realtime dev
+
+dev: $(VENV)/.test ## The same, restarting the hub when its source changes
+	@exec $(BIN)/realtime dev --reload
+
+demo: $(VENV)/.run ## Run the whole story against the running hub, or against one of its own
+	@exec $(BIN)/realtime demo
+
+test: check js ## Every check and every test
+	$(BIN)/python -m pytest -q
+	npm --prefix clients/js test
+
+check: $(VENV)/.test ## Format, lint, strict types, import rules, generated files, deploy files
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_tables.py --check
+	$(BIN)/python scripts/generate_vectors.py --check
+	$(BIN)/python scripts/check_deploy.py
+
+unit: $(VENV)/.test ## The quick tests alone
+	$(BIN)/python -m pytest -q tests/unit -m 'not slow'
+
+fix: $(VENV)/.test ## Format and mend what can be mended by itself
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+js: clients/js/node_modules/.package-lock.json ## Build the JS client
+	npm --prefix clients/js run build
+
+load: $(VENV)/.test ## Log in and ask for quotes, 20 s, against the running hub
+	$(BIN)/python -m realtime_loadtest
+
+build: $(VENV)/.test js ## Build wheel, sdist and the JS package
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist
+
+logs: ## Follow the logs of the running product
+	@tail -n 50 -F .realtime/logs/*.log
+
+health: ## Ask the running hub how it is
+	@curl --silent --show-error --fail-with-body http://127.0.0.1:8080/readyz; echo
+
+clean: ## Remove what was built (state in .realtime stays)
+	rm -rf dist build clients/js/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

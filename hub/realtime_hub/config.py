@@ -1,0 +1,159 @@
+"""Everything that an operator can set, with its default and its bound.
+
+The CLI fills this struct from a TOML table ``[hub]`` and from ``REALTIME_HUB_*`` variables;
+:func:`check_settings` finds what no type can express.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, field
+
+from realtime_protocol.identity import PublicKey, parse_identity
+from realtime_protocol.versions import WEBSOCKET_PATH
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+"""0 lets the system choose."""
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+
+DEVNET_CHAIN: Final = "devnet"
+DEVNET_CONTRACT_INDEX: Final = 29
+
+
+class SettingsError(ValueError):
+    """A setting can't be used; the message names it."""
+
+
+class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The settings of one hub process."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    admin_host: str = "127.0.0.1"
+    """Metrics and administration; a loopback address."""
+    admin_port: Port = 8082
+    public_uri: str | None = None
+    """The URL that clients open, as it stands in the login text; default ws://host:port/v1."""
+    native_domain: str | None = None
+    """The domain of clients that send no Origin; default host:port. Empty: none are let in."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Allowed Origin -> the domain that its users sign for."""
+    state: Path = Path(".realtime/hub")
+    """Folder of the payment journal and the trust journal."""
+    redis_url: str | None = None
+    """Shared L2 and trust log; without it both live in this process."""
+    fleet_key_file: Path | None = None
+    """32 bytes that authenticate trust log entries between hubs; made in `state` when absent."""
+
+    chain: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z][a-z0-9-]*$")] = (
+        DEVNET_CHAIN
+    )
+    nodes: Annotated[list[str], Meta(min_length=1, max_length=16)] = field(
+        default_factory=lambda: ["127.0.0.1:21841"]
+    )
+    """host:port of Qubic nodes."""
+    node_timeout_ms: Milliseconds = 1_000
+    contract_index: Annotated[int, Meta(ge=1, le=1023)] | None = None
+    """Index of the TurboAuth contract; only the devnet has a default."""
+    admin: str | None = None
+    """Identity of the contract's administrator; L3 counts only when the contract names it too."""
+
+    login_when_unavailable: Annotated[str, Meta(pattern="^(refuse|observe)$")] = "refuse"
+    session_ttl_ms: Milliseconds = 86_400_000
+    trust_l1_wallets_max: Count = 100_000
+    trust_ttl_ms: Milliseconds = 5_000
+    """How long an answer may be used without asking again."""
+    signature_checks_pending_max: Count = 1_024
+
+    target_tick_offset: Annotated[int, Meta(ge=3, le=600)] | None = None
+    """Ticks from now to the tick of a prepared payment; default 5 on the devnet, 10 elsewhere."""
+    settle_within_ms: Milliseconds = 600_000
+    payer_score_min: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Least trust score of a payer."""
+    catalog_file: Path | None = None
+    """networkx node-link JSON with further routes."""
+
+    sessions_per_ip_max: Count = 64
+    upgrades_per_ip_per_s: Count = 10
+    sessions_per_wallet_max: Count = 16
+    sessions_max: Count = 20_000
+    requests_per_s: Count = 20
+    requests_burst: Count = 40
+
+    log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def uri(self) -> str:
+        """The URL in the login text."""
+        return self.public_uri or f"ws://{self.host}:{self.port}{WEBSOCKET_PATH}"
+
+    @property
+    def domain_without_origin(self) -> str | None:
+        """The domain for native clients; None when they are not let in."""
+        if self.native_domain == "":
+            return None
+        return self.native_domain or f"{self.host}:{self.port}"
+
+    @property
+    def turboauth_index(self) -> int | None:
+        """The contract's index; None where no contract is configured."""
+        if self.contract_index is None and self.chain == DEVNET_CHAIN:
+            return DEVNET_CONTRACT_INDEX
+        return self.contract_index
+
+    @property
+    def admin_key(self) -> PublicKey | None:
+        """The administrator's key."""
+        return None if self.admin is None else parse_identity(self.admin)
+
+    @property
+    def tick_offset(self) -> int:
+        """Ticks from now to the tick of a prepared payment."""
+        return self.target_tick_offset or (5 if self.chain == DEVNET_CHAIN else 10)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = frozenset()) -> None:
+    """Raise SettingsError naming the first setting that can't be used.
+
+    *demo_identities* are those whose seeds the devnet wrote to a file: off loopback none of them
+    may administer anything.
+    """
+    if not is_loopback(settings.admin_host):
+        raise SettingsError(
+            f"hub.admin_host: {settings.admin_host} is not a loopback address; "
+            "administration has no login of its own"
+        )
+    if settings.admin is not None:
+        try:
+            parse_identity(settings.admin)
+        except ValueError as error:
+            raise SettingsError(f"hub.admin: {error}") from error
+        if settings.admin in demo_identities and not is_loopback(settings.host):
+            raise SettingsError(
+                f"hub.admin: {settings.admin} is the devnet's demo administrator, whose seed lies "
+                f"in a file; it can't serve on {settings.host}. Make one: realtime wallet new"
+            )
+    for node in settings.nodes:
+        host, colon, port = node.rpartition(":")
+        if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+            raise SettingsError(f"hub.nodes: {node!r} is not host:port")
+    for origin, domain in settings.origins.items():
+        if origin == "null" or "://" not in origin or not domain:
+            raise SettingsError(
+                f"hub.origins: {origin!r} = {domain!r} is not like 'https://app.example' = "
+                "'app.example'"
+            )
+    if settings.contract_index is not None and settings.admin is None:
+        raise SettingsError("hub.admin: needed with contract_index, to know whom the contract obeys")
