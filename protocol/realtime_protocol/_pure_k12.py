@@ -20,7 +20,7 @@ _RATE_LANES: Final = RATE_BYTES // 8
 _SLOT_BYTES: Final = 16
 _LANE_MASK: Final = (1 << 64) - 1
 _BLOCK: Final = Struct(f"<{_RATE_LANES}Q")
-_EMPTY: Final = (0,) * 25
+_EMPTY: Final[tuple[int, ...]] = (0,) * 25
 
 # The byte after the message, with the first bit of the padding, tells the kinds of nodes apart.
 _SINGLE_NODE: Final = 0x07
@@ -108,7 +108,7 @@ def _full_leaves(chunks: bytes) -> bytes:
         chunks[start : start + CHUNK_BYTES] + padding
         for start in range(0, len(chunks), CHUNK_BYTES)
     )
-    # Words are only copied here, never read as numbers, so that the machine's byte order is all one.
+    # Words are only copied here, never read as numbers: the machine's byte order is all one.
     words = memoryview(padded).cast("Q")
     leaf_words = len(words) // count
     slots = bytearray(count * _SLOT_BYTES)
