@@ -1,0 +1,62 @@
+"""uvicorn inside our own process and loop: sockets are bound by us, signals are ours."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+
+BACKLOG_CONNECTIONS_MAX: Final = 4_096
+SHUTDOWN_S_MAX: Final = 1
+
+
+class PortTakenError(OSError):
+    """Something else listens there; the message names host, port and setting."""
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Bind *host*:*port*; PortTakenError names *setting*, with which it can be moved."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG_CONNECTIONS_MAX)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise PortTakenError(f"can't listen on {host}:{port} ({reason}); set {setting}") from error
+    listener.setblocking(False)
+    return listener
+
+
+class EmbeddedServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to the process that owns it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def build_server(app: Any, *, ws: type[asyncio.Protocol] | None = None) -> EmbeddedServer:
+    """Make a server for *app*; *ws* takes over connections that upgrade."""
+    return EmbeddedServer(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws=ws if ws is not None else "none",
+            loop="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG_CONNECTIONS_MAX,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=SHUTDOWN_S_MAX,
+        )
+    )

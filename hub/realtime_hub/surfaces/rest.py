@@ -1,0 +1,229 @@
+"""REST for backends and devices: challenge, verify, status, health."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Protocol
+
+from msgspec import Meta, Struct
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from realtime_hub.surfaces.problems import (
+    handle_http_error,
+    handle_request_error,
+    handle_unexpected,
+    json_response,
+    read_json,
+)
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey, encode_identity, parse_identity
+from realtime_protocol.messages import Scheme, Trust, TrustReason
+from realtime_protocol.versions import REST_PREFIX
+from realtime_protocol.wallet_signatures import parse_wallet_signature
+
+_SCHEMES: Final = {"wc": Scheme.WC, "k12": Scheme.K12, "raw": Scheme.RAW}
+
+
+class RestAuth(Protocol):
+    """What REST needs of TurboAuth."""
+
+    async def issue_rest_challenge(
+        self, wallet: PublicKey, *, domain: str, uri: str
+    ) -> tuple[str, str, int]:
+        """Return challenge id, text to sign, and its end in epoch ms."""
+        ...
+
+    async def verify_rest(
+        self, challenge_id: str, wallet: PublicKey, *, scheme: Scheme, signature: bytes, domain: str
+    ) -> Trust:
+        """Check the signature over the challenge's text, once; raise RequestError."""
+        ...
+
+    async def get(self, wallets: list[PublicKey]) -> list[Trust]:
+        """Return what is known of each wallet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the hub can serve, and what stands in the way."""
+
+    ready: bool
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RestContext:
+    """What the REST surface works with."""
+
+    auth: RestAuth
+    uri: str
+    domain_without_origin: str | None
+    origins: Mapping[str, str]
+    readiness: Callable[[], Readiness]
+    admit: Callable[[str], None]
+    """Counts a request from this address; raises RequestError 106 at the limit."""
+
+
+class ChallengeBody(Struct, forbid_unknown_fields=True):
+    """POST /challenge."""
+
+    wallet: str
+    domain: str | None = None
+
+
+class VerifyBody(Struct, forbid_unknown_fields=True):
+    """POST /verify. *signature* is text in one of the formats that wallets return."""
+
+    challenge_id: Annotated[str, Meta(max_length=64)]
+    wallet_address: str
+    scheme: str
+    signature: Annotated[str, Meta(max_length=4096)]
+    message: str | None = None
+    """The text that was signed; not needed, since the hub builds it; ignored when given."""
+
+
+def build_rest_app(context: RestContext) -> Starlette:
+    """Build the ASGI application of the public port."""
+    routes = _RestRoutes(context)
+    # Starlette types handlers by Exception; each of ours says what it takes.
+    handlers: Any = {
+        RequestError: handle_request_error,
+        HTTPException: handle_http_error,
+        Exception: handle_unexpected,
+    }
+    return Starlette(
+        routes=[
+            Route(f"{REST_PREFIX}/challenge", routes.challenge, methods=["POST"]),
+            Route(f"{REST_PREFIX}/verify", routes.verify, methods=["POST"]),
+            Route(f"{REST_PREFIX}/status/{{wallet}}", routes.status, methods=["GET"]),
+            Route("/healthz", routes.healthz, methods=["GET"]),
+            Route("/readyz", routes.readyz, methods=["GET"]),
+        ],
+        exception_handlers=handlers,
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(context.origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Content-Type"],
+                max_age=600,
+            )
+        ],
+    )
+
+
+class _RestRoutes:
+    """The endpoints."""
+
+    def __init__(self, context: RestContext) -> None:
+        self._context = context
+
+    async def challenge(self, request: Request) -> Response:
+        """Issue the text that the wallet signs."""
+        self._admit(request)
+        body = await read_json(request, ChallengeBody)
+        domain = self._domain(request)
+        if body.domain is not None and body.domain != domain:
+            raise RequestError(
+                ErrorCode.DOMAIN_MISMATCH,
+                f"domain {body.domain!r} is not this caller's; leave it out or send {domain!r}",
+            )
+        challenge_id, text, expires_ms = await self._context.auth.issue_rest_challenge(
+            _parse_wallet(body.wallet), domain=domain, uri=self._context.uri
+        )
+        return json_response({"challenge_id": challenge_id, "text": text, "expires_ms": expires_ms})
+
+    async def verify(self, request: Request) -> Response:
+        """Check a signed challenge; the answer is the wallet's trust."""
+        self._admit(request)
+        body = await read_json(request, VerifyBody)
+        scheme = _SCHEMES.get(body.scheme)
+        if scheme is None:
+            raise RequestError(
+                ErrorCode.UNSUPPORTED_SCHEME, f"scheme {body.scheme!r}; send wc, k12 or raw"
+            )
+        wallet = _parse_wallet(body.wallet_address)
+        trust = await self._context.auth.verify_rest(
+            body.challenge_id,
+            wallet,
+            scheme=scheme,
+            signature=_parse_signature(body.signature),
+            domain=self._domain(request),
+        )
+        return json_response({"valid": True, **describe_trust(wallet, trust)})
+
+    async def status(self, request: Request) -> Response:
+        """Tell what is known of a wallet."""
+        self._admit(request)
+        wallet = _parse_wallet(request.path_params["wallet"])
+        [trust] = await self._context.auth.get([wallet])
+        return json_response(describe_trust(wallet, trust))
+
+    async def healthz(self, _request: Request) -> Response:
+        """Say that the process lives."""
+        return json_response({"status": "ok"})
+
+    async def readyz(self, _request: Request) -> Response:
+        """Say whether the hub can serve, part by part."""
+        readiness = self._context.readiness()
+        body = {"ready": readiness.ready, "parts": dict(readiness.parts)}
+        return json_response(body, 200 if readiness.ready else 503)
+
+    def _domain(self, request: Request) -> str:
+        """The domain that this caller's users sign for: by its Origin, or the native one."""
+        origin = request.headers.get("origin")
+        if origin is None:
+            domain = self._context.domain_without_origin
+        else:
+            domain = self._context.origins.get(origin)
+        if domain is None:
+            raise RequestError(
+                ErrorCode.DOMAIN_MISMATCH,
+                f"origin {origin!r} is not allowed here; the operator lists it in hub.origins",
+            )
+        return domain
+
+    def _admit(self, request: Request) -> None:
+        self._context.admit(request.client.host if request.client else "")
+
+
+def describe_trust(wallet: PublicKey, trust: Trust) -> dict[str, object]:
+    """Name the parts of a trust answer for JSON."""
+    return {
+        "wallet": encode_identity(wallet),
+        "status": trust.status.name,
+        "trust_score": trust.score,
+        "reason": _reason_name(trust.reason),
+        "seq": trust.seq,
+        "tier": trust.tier.name,
+        "age_ms": trust.age_ms,
+        "use_until_ms": trust.use_until_ms,
+    }
+
+
+def _reason_name(reason: int) -> str:
+    try:
+        return TrustReason(reason).name.lower()
+    except ValueError:
+        return str(reason)
+
+
+def _parse_wallet(text: str) -> PublicKey:
+    try:
+        return parse_identity(text)
+    except ValueError as error:
+        raise RequestError(ErrorCode.BAD_MESSAGE, f"wallet: {error}") from error
+
+
+def _parse_signature(text: str) -> bytes:
+    try:
+        return parse_wallet_signature(text)
+    except ValueError as error:
+        raise RequestError(ErrorCode.BAD_MESSAGE, f"signature: {error}") from error
