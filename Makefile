@@ -6,21 +6,21 @@ SOURCES := protocol hub devnet clients/python cli loadtest scripts tests
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test check unit fix load build logs health clean js
+.PHONY: help run dev demo test check unit fix load build logs health clean js constraints
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.run: pyproject.toml
+$(VENV)/.run: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once; about half a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[hub,devnet]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hub,devnet]'
 	@touch $@
 
-$(VENV)/.test: pyproject.toml $(VENV)/.run
+$(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.run
 	@echo "Installing the test tools"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[hub,devnet,loadtest]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hub,devnet,loadtest]' --group dev
 	@touch $@
 
 clients/js/node_modules/.package-lock.json: clients/js/package.json clients/js/package-lock.json
@@ -70,6 +70,11 @@ logs: ## Follow the logs of the running product
 
 health: ## Ask the running hub how it is
 	@curl --silent --show-error --fail-with-body http://127.0.0.1:8080/readyz; echo
+
+constraints: ## Take the newest versions of what we depend on, and note them
+	$(BIN)/python -m pip install --quiet --upgrade -e '.[hub,devnet,loadtest]' --group dev
+	(head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(pip|setuptools)==') > constraints.new
+	mv constraints.new constraints.txt
 
 clean: ## Remove what was built (state in .realtime stays)
 	rm -rf dist build clients/js/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
