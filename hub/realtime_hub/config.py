@@ -156,4 +156,6 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
                 "'app.example'"
             )
     if settings.contract_index is not None and settings.admin is None:
-        raise SettingsError("hub.admin: needed with contract_index, to know whom the contract obeys")
+        raise SettingsError(
+            "hub.admin: needed with contract_index, to know whom the contract obeys"
+        )

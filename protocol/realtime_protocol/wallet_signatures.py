@@ -101,7 +101,19 @@ def parse_message_json(answer: Mapping[str, object], text: bytes, public_key: by
         raise WalletAnswerError("the message was signed by another wallet")
     if _field(answer, "message").encode("utf-8", "surrogatepass") != text:
         raise WalletAnswerError("message is not the text that was asked for")
-    letters = _field(answer, "signature")
+    return _parse_shifted_hex(_field(answer, "signature"))
+
+
+def parse_signature_text(text: str) -> bytes:
+    """Return the signature in a text: 128 hex digits, 88 of base64, or 130 letters A to P."""
+    if len(text) == 2 * SIGNATURE_BYTES:
+        return _parse_hex({"signature": text}, "signature", SIGNATURE_BYTES)
+    if _SHIFTED_HEX.fullmatch(text):
+        return _parse_shifted_hex(text)
+    return _parse_base64({"signature": text}, "signature", SIGNATURE_BYTES)
+
+
+def _parse_shifted_hex(letters: str) -> bytes:
     if not _SHIFTED_HEX.fullmatch(letters):
         raise WalletAnswerError("signature is not 130 letters A to P")
     nibbles = bytes(ord(letter) - ord("A") for letter in letters.upper())

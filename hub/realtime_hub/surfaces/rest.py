@@ -25,7 +25,7 @@ from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, encode_identity, parse_identity
 from realtime_protocol.messages import Scheme, Trust, TrustReason
 from realtime_protocol.versions import REST_PREFIX
-from realtime_protocol.wallet_signatures import parse_wallet_signature
+from realtime_protocol.wallet_signatures import parse_signature_text
 
 _SCHEMES: Final = {"wc": Scheme.WC, "k12": Scheme.K12, "raw": Scheme.RAW}
 
@@ -224,6 +224,6 @@ def _parse_wallet(text: str) -> PublicKey:
 
 def _parse_signature(text: str) -> bytes:
     try:
-        return parse_wallet_signature(text)
+        return parse_signature_text(text)
     except ValueError as error:
         raise RequestError(ErrorCode.BAD_MESSAGE, f"signature: {error}") from error

@@ -12,6 +12,7 @@ from realtime_protocol.wallet_signatures import (
     WalletAnswerError,
     parse_extension_answer,
     parse_message_json,
+    parse_signature_text,
     parse_walletconnect_answer,
     sign_login,
     signed_message,
@@ -167,3 +168,17 @@ def test_an_answer_to_another_text_is_refused(
     answer = WALLETCONNECT if parse is parse_walletconnect_answer else EXTENSION
     with pytest.raises(WalletAnswerError):
         parse(answer, b"hello qubiC")
+
+
+def test_a_signature_is_read_from_each_text_that_wallets_show() -> None:
+    signature = bytes.fromhex(EXTENSION["signatureHex"])
+    assert parse_signature_text(EXTENSION["signatureHex"]) == signature
+    assert parse_signature_text(base64.b64encode(signature).decode()) == signature
+    raw = parse_message_json(RAW_JSON, TEXT, KEY)
+    assert parse_signature_text(RAW_JSON["signature"]) == raw
+
+
+@pytest.mark.parametrize("text", ["", "ab", "g" * 128, "A" * 130, "AB" * 63, "é" * 88])
+def test_a_text_that_is_no_signature_is_refused(text: str) -> None:
+    with pytest.raises(WalletAnswerError):
+        parse_signature_text(text)
