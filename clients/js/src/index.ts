@@ -1,0 +1,30 @@
+/**
+ * Realtime sessions for Qubic wallets: log in with a signature, follow trust, quote, pay.
+ */
+
+export { toHex } from "./bytes.js";
+export {
+  ConnectionClosed, LocalProtocolError, RealtimeError, Refused, RemoteProtocolError,
+  RequestError, SlowReader,
+} from "./errors.js";
+export { publicKeyOf } from "./identity.js";
+export type { PaymentWish } from "./intent.js";
+export { buildLoginText, scopeResource, type TextSource } from "./login-text.js";
+export type {
+  Alternative, Gap, Intent, LoginReply, PaymentStatus, Quote, Route, Trust, TrustChanged,
+  WalletTrust,
+} from "./messages.js";
+export { Payment, type PayOptions } from "./payments.js";
+export { connect, Session, type ConnectOptions, type SessionEvents } from "./session.js";
+export type { Facts } from "./shapes.js";
+export {
+  parseExtensionAnswer, parseMessageAnswer, parseWalletConnectAnswer,
+  type Signer, type WalletScheme,
+} from "./signer.js";
+export {
+  CLOSES, CloseCode, DeadlineOf, ERRORS, ErrorCode, PaymentState, Priority, Scheme,
+  TrustReason, TrustStatus,
+} from "./tables.js";
+export { parseUnsigned, type Transaction } from "./transaction.js";
+export { TrustReader, TrustSubscription, type TrustEvent } from "./trust.js";
+export type { WebSocketClass, WebSocketLike } from "./web-socket.js";

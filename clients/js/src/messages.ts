@@ -1,0 +1,664 @@
+// Made by scripts/generate_tables.py from protocol/realtime_protocol. Don't edit.
+
+import {
+  anything, bool, bytes, either, facts, list, oneOf, optional, struct, text, uint,
+  type Facts, type Shape,
+} from "./shapes.js";
+import {
+  RequestType, PushType, TrustStatus, TrustTier, Initiator, TrustChangeState, Scheme,
+  Priority, DeadlineOf, PaymentState, PaymentLevel, PrepareKind, ResignReason, GapCause,
+  GoawayCause,
+} from "./tables.js";
+
+/** What is known of one wallet, from where, how old, and until when it may be used. */
+export interface Trust {
+  status: TrustStatus;
+  score: number;
+  seq: number;
+  reason: number;
+  tier: TrustTier;
+  ageMs: number;
+  useUntilMs: number;
+}
+export const TRUST: Shape<Trust> = struct(
+  "Trust",
+  {
+    status: oneOf(TrustStatus),
+    score: uint(0, 100),
+    seq: uint(0, 9007199254740991),
+    reason: uint(0, 9007199254740991),
+    tier: oneOf(TrustTier),
+    ageMs: uint(0, 9007199254740991),
+    useUntilMs: uint(0, 9007199254740991),
+  },
+);
+
+/** One wallet's entry in a snapshot. */
+export interface WalletTrust {
+  wallet: Uint8Array;
+  trust: Trust;
+}
+export const WALLET_TRUST: Shape<WalletTrust> = struct(
+  "WalletTrust",
+  {
+    wallet: bytes(32, 32),
+    trust: TRUST,
+  },
+);
+
+/** A place in a stream: offset and epoch are one value. */
+export interface Position {
+  epoch: Uint8Array;
+  offset: number;
+}
+export const POSITION: Shape<Position> = struct(
+  "Position",
+  {
+    epoch: bytes(8, 8),
+    offset: uint(0, 9007199254740991),
+  },
+);
+
+/** The newest position of one subscription. */
+export interface Head {
+  sub: number;
+  epoch: Uint8Array;
+  head: number;
+}
+export const HEAD: Shape<Head> = struct(
+  "Head",
+  {
+    sub: uint(0, 4294967295),
+    epoch: bytes(8, 8),
+    head: uint(0, 9007199254740991),
+  },
+);
+
+/** A wish to pay, in its final shape. */
+export interface Intent {
+  source: Uint8Array;
+  destination: Uint8Array;
+  amountQu: number;
+  priority: Priority;
+  maxFeeQu: number;
+  timeoutMs: number;
+  deadlineOf: DeadlineOf;
+  minReliabilityPpm: number | null;
+  exclude: string[];
+  maxHops: number | null;
+}
+export const INTENT: Shape<Intent> = struct(
+  "Intent",
+  {
+    source: bytes(32, 32),
+    destination: bytes(32, 32),
+    amountQu: uint(1, 200000000000000),
+    priority: oneOf(Priority),
+    maxFeeQu: uint(0, 200000000000000),
+    timeoutMs: uint(1, 600000),
+    deadlineOf: oneOf(DeadlineOf),
+    minReliabilityPpm: optional(uint(0, 1000000)),
+    exclude: list(text(256), 0, 64),
+    maxHops: optional(uint(1, 16)),
+  },
+  { deadlineOf: 0, minReliabilityPpm: null, exclude: [], maxHops: null },
+);
+
+/** A way for a payment: its hops run from the payer to the payee. */
+export interface Route {
+  routeId: string;
+  kind: string;
+  hops: Uint8Array[];
+}
+export const ROUTE: Shape<Route> = struct(
+  "Route",
+  {
+    routeId: text(256),
+    kind: text(256),
+    hops: list(bytes(32, 32), 0, 18),
+  },
+);
+
+/** A route that was not chosen, with what it would cost. */
+export interface Alternative {
+  route: Route;
+  feeQu: number;
+  estMs: number;
+  executable: boolean;
+}
+export const ALTERNATIVE: Shape<Alternative> = struct(
+  "Alternative",
+  {
+    route: ROUTE,
+    feeQu: uint(0, 200000000000000),
+    estMs: uint(0, 9007199254740991),
+    executable: bool,
+  },
+);
+
+/** Ask for a challenge to sign, with the time that the signing may take. */
+export interface ChallengeRequest {
+  ttlMs: number;
+}
+export const CHALLENGE_REQUEST: Shape<ChallengeRequest> = struct(
+  "ChallengeRequest",
+  {
+    ttlMs: uint(1000, 300000),
+  },
+);
+
+/** What the login text is built from; also the hub's limits and its clock. */
+export interface Challenge {
+  nonce: string;
+  issuedMs: number;
+  expiresMs: number;
+  domain: string;
+  uri: string;
+  chain: string;
+  requestId: string;
+  serverMs: number;
+  limits: Facts;
+  hubEpoch: Uint8Array;
+}
+export const CHALLENGE: Shape<Challenge> = struct(
+  "Challenge",
+  {
+    nonce: text(256),
+    issuedMs: uint(0, 9007199254740991),
+    expiresMs: uint(0, 9007199254740991),
+    domain: text(256),
+    uri: text(256),
+    chain: text(256),
+    requestId: text(256),
+    serverMs: uint(0, 9007199254740991),
+    limits: facts(32),
+    hubEpoch: bytes(8, 8),
+  },
+);
+
+/** Proof that a wallet signed the login text of the current challenge. */
+export interface LoginRequest {
+  scheme: Scheme;
+  wallet: Uint8Array;
+  signature: Uint8Array;
+  resources: string[];
+}
+export const LOGIN_REQUEST: Shape<LoginRequest> = struct(
+  "LoginRequest",
+  {
+    scheme: oneOf(Scheme),
+    wallet: bytes(32, 32),
+    signature: bytes(64, 64),
+    resources: list(text(256), 0, 8),
+  },
+);
+
+/** An open session. An empty resume_token with ttl 0 means that this hub can't resume it. */
+export interface LoginReply {
+  sid: string;
+  resumeToken: Uint8Array;
+  resumeTtlMs: number;
+  sessionExpMs: number;
+  trust: Trust | null;
+  scopes: string[];
+}
+export const LOGIN_REPLY: Shape<LoginReply> = struct(
+  "LoginReply",
+  {
+    sid: text(256),
+    resumeToken: bytes(0, 32),
+    resumeTtlMs: uint(0, 9007199254740991),
+    sessionExpMs: uint(0, 9007199254740991),
+    trust: optional(TRUST),
+    scopes: list(text(256), 0, 16),
+  },
+);
+
+/** End this session, or all of this wallet's. */
+export interface LogoutRequest {
+  everywhere: boolean;
+}
+export const LOGOUT_REQUEST: Shape<LogoutRequest> = struct(
+  "LogoutRequest",
+  {
+    everywhere: bool,
+  },
+);
+
+/** A reply that says only that it was done. */
+export interface Empty {
+}
+export const EMPTY: Shape<Empty> = struct(
+  "Empty",
+  {
+  },
+);
+
+/** Ask for a channel from a position, or from now with a snapshot. */
+export interface SubscribeRequest {
+  channel: string;
+  position: Position | null;
+  wallets: Uint8Array[] | null;
+}
+export const SUBSCRIBE_REQUEST: Shape<SubscribeRequest> = struct(
+  "SubscribeRequest",
+  {
+    channel: text(256),
+    position: optional(POSITION),
+    wallets: optional(list(bytes(32, 32), 0, 256)),
+  },
+  { position: null, wallets: null },
+);
+
+/** Where a payment stands; state_seq grows by one with each change of it. */
+export interface PaymentStatus {
+  paymentId: Uint8Array;
+  stateSeq: number;
+  state: PaymentState;
+  tick: number;
+  txid: Uint8Array;
+  level: PaymentLevel;
+  detail: Facts | null;
+}
+export const PAYMENT_STATUS: Shape<PaymentStatus> = struct(
+  "PaymentStatus",
+  {
+    paymentId: bytes(16, 16),
+    stateSeq: uint(0, 9007199254740991),
+    state: oneOf(PaymentState),
+    tick: uint(0, 4294967295),
+    txid: bytes(32, 32),
+    level: oneOf(PaymentLevel),
+    detail: optional(facts(32)),
+  },
+  { detail: null },
+);
+
+/** The subscription, its head, and the state at that head where the channel has one. */
+export interface SubscribeReply {
+  sub: number;
+  epoch: Uint8Array;
+  head: number;
+  snapshot: unknown[] | null;
+  recovered: boolean;
+}
+export const SUBSCRIBE_REPLY: Shape<SubscribeReply> = struct(
+  "SubscribeReply",
+  {
+    sub: uint(0, 4294967295),
+    epoch: bytes(8, 8),
+    head: uint(0, 9007199254740991),
+    snapshot: optional(list(anything)),
+    recovered: bool,
+  },
+);
+
+/** End a subscription. */
+export interface UnsubscribeRequest {
+  sub: number;
+}
+export const UNSUBSCRIBE_REQUEST: Shape<UnsubscribeRequest> = struct(
+  "UnsubscribeRequest",
+  {
+    sub: uint(0, 4294967295),
+  },
+);
+
+/** Ask for a stream of quotes. */
+export interface QuoteOpenRequest {
+  intent: Intent;
+}
+export const QUOTE_OPEN_REQUEST: Shape<QuoteOpenRequest> = struct(
+  "QuoteOpenRequest",
+  {
+    intent: INTENT,
+  },
+);
+
+/** The subscription on which the quotes come. */
+export interface QuoteOpenReply {
+  sub: number;
+}
+export const QUOTE_OPEN_REPLY: Shape<QuoteOpenReply> = struct(
+  "QuoteOpenReply",
+  {
+    sub: uint(0, 4294967295),
+  },
+);
+
+/** End a quote stream. */
+export interface QuoteCloseRequest {
+  sub: number;
+}
+export const QUOTE_CLOSE_REQUEST: Shape<QuoteCloseRequest> = struct(
+  "QuoteCloseRequest",
+  {
+    sub: uint(0, 4294967295),
+  },
+);
+
+/** Ask for the unsigned transaction of a quote, an intent, or a further attempt. */
+export interface PrepareRequest {
+  kind: PrepareKind;
+  quoteId: Uint8Array | null;
+  of: Intent | Uint8Array | null;
+  signWithinMs: number;
+}
+export const PREPARE_REQUEST: Shape<PrepareRequest> = struct(
+  "PrepareRequest",
+  {
+    kind: oneOf(PrepareKind),
+    quoteId: optional(bytes(16, 16)),
+    of: optional(either(INTENT, bytes(16, 16))),
+    signWithinMs: uint(0, 300000),
+  },
+);
+
+/** What to check and then sign: the transaction without its signature. */
+export interface PrepareReply {
+  unsignedTx: Uint8Array;
+  tick: number;
+  quoteId: Uint8Array;
+  attempt: number;
+}
+export const PREPARE_REPLY: Shape<PrepareReply> = struct(
+  "PrepareReply",
+  {
+    unsignedTx: bytes(80, 1168),
+    tick: uint(0, 4294967295),
+    quoteId: bytes(16, 16),
+    attempt: uint(0, 255),
+  },
+);
+
+/** Hand over a signed transaction. The idempotency key is the client's. */
+export interface PayRequest {
+  idem: Uint8Array;
+  quoteId: Uint8Array;
+  signedTx: Uint8Array;
+  attempt: number;
+}
+export const PAY_REQUEST: Shape<PayRequest> = struct(
+  "PayRequest",
+  {
+    idem: bytes(16, 16),
+    quoteId: bytes(16, 16),
+    signedTx: bytes(80, 1168),
+    attempt: uint(0, 255),
+  },
+);
+
+/** The payment, durable from now on. */
+export interface PayReply {
+  paymentId: Uint8Array;
+  state: PaymentState;
+  attempt: number;
+}
+export const PAY_REPLY: Shape<PayReply> = struct(
+  "PayReply",
+  {
+    paymentId: bytes(16, 16),
+    state: oneOf(PaymentState),
+    attempt: uint(0, 255),
+  },
+);
+
+/** Ask where a payment stands. */
+export interface PaymentGetRequest {
+  paymentId: Uint8Array;
+}
+export const PAYMENT_GET_REQUEST: Shape<PaymentGetRequest> = struct(
+  "PaymentGetRequest",
+  {
+    paymentId: bytes(16, 16),
+  },
+);
+
+/** Ask for a sign of life. */
+export interface PingRequest {
+  clientMs: number;
+}
+export const PING_REQUEST: Shape<PingRequest> = struct(
+  "PingRequest",
+  {
+    clientMs: uint(0, 9007199254740991),
+  },
+);
+
+/** The hub's clock, heads and health. */
+export interface PingReply {
+  clientMs: number;
+  serverMs: number;
+  heads: Head[];
+  backboneOk: boolean;
+}
+export const PING_REPLY: Shape<PingReply> = struct(
+  "PingReply",
+  {
+    clientMs: uint(0, 9007199254740991),
+    serverMs: uint(0, 9007199254740991),
+    heads: list(HEAD),
+    backboneOk: bool,
+  },
+);
+
+/** An administrator's signed transaction to the TurboAuth contract. */
+export interface TrustSetRequest {
+  signedTx: Uint8Array;
+}
+export const TRUST_SET_REQUEST: Shape<TrustSetRequest> = struct(
+  "TrustSetRequest",
+  {
+    signedTx: bytes(80, 1168),
+  },
+);
+
+/** Its place in the log (0 when it only takes effect on chain) and its state. */
+export interface TrustSetReply {
+  logSeq: number;
+  state: TrustChangeState;
+}
+export const TRUST_SET_REPLY: Shape<TrustSetReply> = struct(
+  "TrustSetReply",
+  {
+    logSeq: uint(0, 9007199254740991),
+    state: oneOf(TrustChangeState),
+  },
+);
+
+/** A wallet's trust changed; the push's offset is the log's sequence. */
+export interface TrustChanged {
+  wallet: Uint8Array;
+  status: TrustStatus;
+  score: number;
+  reason: number;
+  initiator: Initiator;
+  eventMs: number;
+  useUntilMs: number;
+  pending: boolean;
+}
+export const TRUST_CHANGED: Shape<TrustChanged> = struct(
+  "TrustChanged",
+  {
+    wallet: bytes(32, 32),
+    status: oneOf(TrustStatus),
+    score: uint(0, 100),
+    reason: uint(0, 9007199254740991),
+    initiator: oneOf(Initiator),
+    eventMs: uint(0, 9007199254740991),
+    useUntilMs: uint(0, 9007199254740991),
+    pending: bool,
+  },
+);
+
+/** Nothing at or below these heads remains unsent. */
+export interface Checkpoint {
+  heads: Head[];
+  serverMs: number;
+  backboneOk: boolean;
+}
+export const CHECKPOINT: Shape<Checkpoint> = struct(
+  "Checkpoint",
+  {
+    heads: list(HEAD),
+    serverMs: uint(0, 9007199254740991),
+    backboneOk: bool,
+  },
+);
+
+/** Positions that can't be had; a snapshot follows. */
+export interface Gap {
+  sub: number;
+  first: number;
+  last: number;
+  cause: GapCause;
+}
+export const GAP: Shape<Gap> = struct(
+  "Gap",
+  {
+    sub: uint(0, 4294967295),
+    first: uint(0, 9007199254740991),
+    last: uint(0, 9007199254740991),
+    cause: oneOf(GapCause),
+  },
+);
+
+/** Connect elsewhere after a uniform pause in this range. */
+export interface Goaway {
+  minMs: number;
+  maxMs: number;
+  cause: GoawayCause;
+  resumeOk: boolean;
+}
+export const GOAWAY: Shape<Goaway> = struct(
+  "Goaway",
+  {
+    minMs: uint(0, 9007199254740991),
+    maxMs: uint(0, 9007199254740991),
+    cause: oneOf(GoawayCause),
+    resumeOk: bool,
+  },
+);
+
+/** The best route now; replaces the quote before it. No route: None, not executable. */
+export interface Quote {
+  quoteId: Uint8Array;
+  graphVersion: number;
+  route: Route | null;
+  alternatives: Alternative[];
+  feeQu: number;
+  estMs: number;
+  validUntilTick: number;
+  executable: boolean;
+  partial: boolean;
+  hubSignature: Uint8Array | null;
+}
+export const QUOTE: Shape<Quote> = struct(
+  "Quote",
+  {
+    quoteId: bytes(16, 16),
+    graphVersion: uint(0, 9007199254740991),
+    route: optional(ROUTE),
+    alternatives: list(ALTERNATIVE, 0, 16),
+    feeQu: uint(0, 200000000000000),
+    estMs: uint(0, 9007199254740991),
+    validUntilTick: uint(0, 4294967295),
+    executable: bool,
+    partial: bool,
+    hubSignature: optional(bytes(64, 64)),
+  },
+);
+
+/** The last attempt is proven dead: prepare and sign again before the deadline. */
+export interface PayResign {
+  paymentId: Uint8Array;
+  reason: ResignReason;
+  deadlineMs: number;
+}
+export const PAY_RESIGN: Shape<PayResign> = struct(
+  "PayResign",
+  {
+    paymentId: bytes(16, 16),
+    reason: oneOf(ResignReason),
+    deadlineMs: uint(0, 9007199254740991),
+  },
+);
+
+/** Why a request was refused. */
+export interface ErrorBody {
+  code: number;
+  retryAfterMs: number | null;
+  detail: Facts | null;
+}
+export const ERROR_BODY: Shape<ErrorBody> = struct(
+  "ErrorBody",
+  {
+    code: uint(0, 9007199254740991),
+    retryAfterMs: optional(uint(0, 9007199254740991)),
+    detail: optional(facts(32)),
+  },
+  { retryAfterMs: null, detail: null },
+);
+
+/** Each request this protocol version serves, with its body and its reply's. */
+export interface Requests {
+  [RequestType.CHALLENGE]: { request: ChallengeRequest; reply: Challenge };
+  [RequestType.LOGIN]: { request: LoginRequest; reply: LoginReply };
+  [RequestType.LOGOUT]: { request: LogoutRequest; reply: Empty };
+  [RequestType.REFRESH]: { request: LoginRequest; reply: LoginReply };
+  [RequestType.SUBSCRIBE]: { request: SubscribeRequest; reply: SubscribeReply };
+  [RequestType.UNSUBSCRIBE]: { request: UnsubscribeRequest; reply: Empty };
+  [RequestType.TRUST_GET]: { request: Uint8Array[]; reply: Trust[] };
+  [RequestType.QUOTE_OPEN]: { request: QuoteOpenRequest; reply: QuoteOpenReply };
+  [RequestType.QUOTE_CLOSE]: { request: QuoteCloseRequest; reply: Empty };
+  [RequestType.PAY_PREPARE]: { request: PrepareRequest; reply: PrepareReply };
+  [RequestType.PAY]: { request: PayRequest; reply: PayReply };
+  [RequestType.PAYMENT_GET]: { request: PaymentGetRequest; reply: PaymentStatus };
+  [RequestType.PING]: { request: PingRequest; reply: PingReply };
+  [RequestType.TRUST_SET]: { request: TrustSetRequest; reply: TrustSetReply };
+}
+
+export const REQUESTS: {
+  readonly [T in keyof Requests]: {
+    readonly request: Shape<Requests[T]["request"]>;
+    readonly reply: Shape<Requests[T]["reply"]>;
+  };
+} = {
+  [RequestType.CHALLENGE]: { request: CHALLENGE_REQUEST, reply: CHALLENGE },
+  [RequestType.LOGIN]: { request: LOGIN_REQUEST, reply: LOGIN_REPLY },
+  [RequestType.LOGOUT]: { request: LOGOUT_REQUEST, reply: EMPTY },
+  [RequestType.REFRESH]: { request: LOGIN_REQUEST, reply: LOGIN_REPLY },
+  [RequestType.SUBSCRIBE]: { request: SUBSCRIBE_REQUEST, reply: SUBSCRIBE_REPLY },
+  [RequestType.UNSUBSCRIBE]: { request: UNSUBSCRIBE_REQUEST, reply: EMPTY },
+  [RequestType.TRUST_GET]: { request: list(bytes(32, 32), 1, 64), reply: list(TRUST) },
+  [RequestType.QUOTE_OPEN]: { request: QUOTE_OPEN_REQUEST, reply: QUOTE_OPEN_REPLY },
+  [RequestType.QUOTE_CLOSE]: { request: QUOTE_CLOSE_REQUEST, reply: EMPTY },
+  [RequestType.PAY_PREPARE]: { request: PREPARE_REQUEST, reply: PREPARE_REPLY },
+  [RequestType.PAY]: { request: PAY_REQUEST, reply: PAY_REPLY },
+  [RequestType.PAYMENT_GET]: { request: PAYMENT_GET_REQUEST, reply: PAYMENT_STATUS },
+  [RequestType.PING]: { request: PING_REQUEST, reply: PING_REPLY },
+  [RequestType.TRUST_SET]: { request: TRUST_SET_REQUEST, reply: TRUST_SET_REPLY },
+};
+
+/** Each push, with its body. */
+export interface Pushes {
+  [PushType.CHALLENGE]: Challenge;
+  [PushType.TRUST_CHANGED]: TrustChanged;
+  [PushType.CHECKPOINT]: Checkpoint;
+  [PushType.GAP]: Gap;
+  [PushType.GOAWAY]: Goaway;
+  [PushType.QUOTE]: Quote;
+  [PushType.PAYMENT_STATUS]: PaymentStatus;
+  [PushType.PAY_RESIGN]: PayResign;
+}
+
+export const PUSHES: { readonly [T in keyof Pushes]: Shape<Pushes[T]> } = {
+  [PushType.CHALLENGE]: CHALLENGE,
+  [PushType.TRUST_CHANGED]: TRUST_CHANGED,
+  [PushType.CHECKPOINT]: CHECKPOINT,
+  [PushType.GAP]: GAP,
+  [PushType.GOAWAY]: GOAWAY,
+  [PushType.QUOTE]: QUOTE,
+  [PushType.PAYMENT_STATUS]: PAYMENT_STATUS,
+  [PushType.PAY_RESIGN]: PAY_RESIGN,
+};
