@@ -20,10 +20,32 @@ interface QubicVectors {
   readonly wallet_messages: readonly WalletAnswers[];
 }
 
+export interface MessageVector {
+  readonly name: string;
+  readonly kind: "request" | "reply" | "push" | "error";
+  readonly hex: string;
+  readonly frame: unknown;
+  readonly fields: unknown;
+}
+
+interface MessageVectors {
+  readonly messages: readonly MessageVector[];
+  /** Frames of a later version; same_as names the message that they read to, null: skipped. */
+  readonly tolerated: readonly {
+    readonly name: string;
+    readonly hex: string;
+    readonly same_as: string | null;
+  }[];
+}
+
+export function messageVectors(): MessageVectors {
+  return readVectors("messages.json") as MessageVectors;
+}
+
 export function qubicVectors(): QubicVectors {
   return readVectors("qubic.json") as QubicVectors;
 }
 
-export function readVectors(name: string): unknown {
+function readVectors(name: string): unknown {
   return JSON.parse(readFileSync(fileURLToPath(new URL(name, FOLDER)), "utf8"));
 }
