@@ -16,6 +16,7 @@ from realtime_devnet.network import Network, Processed, Refusal
 from realtime_devnet.pool import Pending
 from realtime_devnet.settings import (
     CONTRACT_INDEX,
+    START_TICK,
     START_TICK_MAX,
     DemoWallet,
     DevnetError,
@@ -48,7 +49,7 @@ class Devnet:
         self._wallets = network.genesis.wallets()
 
     @classmethod
-    def in_memory(cls, *, seed: int = 1, start_tick: int = 1_000_000, tick_ms: int = 1000) -> Self:
+    def in_memory(cls, *, seed: int = 1, start_tick: int = START_TICK, tick_ms: int = 1000) -> Self:
         """Return a repeatable network that leaves nothing behind."""
         genesis = make_genesis(start_tick, seed=seed, now_ms=0)
         network = Network.begin(genesis, tick_ms=tick_ms)
@@ -178,7 +179,8 @@ def _forget(directory: Path) -> None:
 
 
 def _begin(directory: Path, settings: DevnetSettings, now_ms: int) -> None:
-    genesis = make_genesis(settings.start_tick, seed=settings.seed, now_ms=now_ms)
+    start_tick = settings.start_tick or START_TICK
+    genesis = make_genesis(start_tick, seed=settings.seed, now_ms=now_ms)
     network = Network.begin(genesis, tick_ms=settings.tick_ms)
     unfinished = directory / f"{DATABASE_NAME}.new"
     for name in (unfinished.name, f"{unfinished.name}-wal", f"{unfinished.name}-shm"):
@@ -216,13 +218,13 @@ def _write_demo(directory: Path, network: Network) -> None:
 
 def _require_same(network: Network, settings: DevnetSettings, directory: Path) -> None:
     genesis = network.genesis
-    if genesis.start_tick != settings.start_tick:
+    if settings.start_tick not in (None, genesis.start_tick):
         raise DevnetError(
             f"{directory} holds a network that began at tick {genesis.start_tick}, not "
             f"{settings.start_tick}; leave start_tick out, or --reset"
         )
     if settings.seed is not None:
-        asked = make_genesis(settings.start_tick, seed=settings.seed, now_ms=0)
+        asked = make_genesis(genesis.start_tick, seed=settings.seed, now_ms=0)
         if asked.randomness != genesis.randomness:
             raise DevnetError(
                 f"{directory} holds a network of another seed; leave the seed out, or --reset"

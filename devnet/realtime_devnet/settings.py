@@ -8,6 +8,7 @@ import msgspec
 
 from realtime_protocol.identity import PublicKey, encode_identity
 
+START_TICK: Final = 1_000_000
 START_TICK_MAX: Final = 60_000_000
 """Mainnet is past 75 million, and a transaction names no network, only a tick: one that was signed
 for a devnet must never be good there."""
@@ -41,7 +42,8 @@ class DevnetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Forget the network in the state directory and begin another."""
     seed: int | None = None
     """Makes the whole network repeatable, its secrets included: for tests only."""
-    start_tick: int = 1_000_000
+    start_tick: int | None = None
+    """A new network's first tick; 1,000,000 by default."""
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -49,7 +51,7 @@ class DevnetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         for name in ("node_port", "http_port"):
             _require_range(name, getattr(self, name), 0, _PORT_MAX)
         _require_range("tick_ms", self.tick_ms, TICK_MS_MIN, TICK_MS_MAX)
-        if not 1 <= self.start_tick <= START_TICK_MAX:
+        if self.start_tick is not None and not 1 <= self.start_tick <= START_TICK_MAX:
             raise ValueError(
                 f"start_tick is {self.start_tick}, not in 1..{START_TICK_MAX}: mainnet is past 75 "
                 "million, and a transaction signed for a devnet must never be good there"
