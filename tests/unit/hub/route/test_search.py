@@ -239,3 +239,40 @@ def test_lower_bounds_are_kept_for_a_bounded_number_of_payers() -> None:
     for payer in payers:
         assert find_best(graph, replace(QUERY, payer=payer), Priority.COST, ANYTHING) is not None
     assert len(graph._trees) == BOUND_TREES_MAX
+
+
+@pytest.mark.parametrize(
+    ("worse", "bounds"),
+    [
+        ({"reliability_ppm": 900_000}, Bounds(8, 10**9, reliability_ppm_min=890_000)),
+        ({"accepted_ms": 100}, Bounds(8, 125)),
+    ],
+)
+def test_a_cheaper_half_does_not_hide_the_one_that_fits_the_other_half(
+    worse: dict[str, int], bounds: Bounds
+) -> None:
+    hub = operator_key(1)
+    graph = graph_of(
+        hop(1, hub, None, fee_base_qu=1, **worse),
+        hop(2, hub, None, fee_base_qu=2),
+        hop(3, None, hub, **worse),
+        hop(4, None, hub, fee_base_qu=10),
+    )
+    found = find_best(graph, QUERY, Priority.COST, bounds)
+    assert found is not None
+    assert [arc.arc_id for arc in found.arcs] == ["arc3", "arc2"]
+
+
+def test_a_cheaper_longer_half_does_not_hide_the_short_one_when_hops_are_bounded() -> None:
+    hub, before, after = operator_key(1), operator_key(2), operator_key(3)
+    graph = graph_of(
+        hop(1, hub, after, fee_base_qu=1),
+        hop(2, after, None, accepted_ms=0),
+        hop(3, hub, None, fee_base_qu=2),
+        hop(4, None, before),
+        hop(5, before, hub),
+        hop(6, None, hub, fee_base_qu=10),
+    )
+    found = find_best(graph, QUERY, Priority.COST, replace(ANYTHING, fee_qu_max=8, arcs_max=3))
+    assert found is not None
+    assert [arc.arc_id for arc in found.arcs] == ["arc4", "arc5", "arc3"]
