@@ -50,10 +50,6 @@ class Ledger:
         """Return the sum of all balances."""
         return sum(entity.balance_qu for entity in self._entities.values())
 
-    def richest(self) -> list[Entity]:
-        """Return the accounts by balance, the largest first."""
-        return sorted(self._entities.values(), key=lambda found: (-found.balance_qu, found.index))
-
     def has_room_for(self, public_key: bytes) -> bool:
         """Tell whether :meth:`credit` can be called for this key."""
         known = public_key in self._entities or public_key == _NOBODY

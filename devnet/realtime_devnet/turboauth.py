@@ -82,7 +82,7 @@ class TurboAuth:
         """Return up to 256 changes after *since_sequence* that are still kept."""
         last = self.roles.last_sequence
         oldest = last - len(self._changes) + 1
-        skipped = max(since_sequence + 1 - oldest, 0)
+        skipped = min(max(since_sequence + 1 - oldest, 0), len(self._changes))
         found = islice(self._changes, skipped, skipped + abi.CHANGES_MAX)
         return abi.Changes(oldest, last, tuple(found))
 
