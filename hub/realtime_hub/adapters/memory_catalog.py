@@ -1,11 +1,8 @@
 """A route catalogue in memory: the direct transfer, and what else is put there."""
 
 from collections.abc import Iterable
-from typing import Final
 
-from realtime_hub.route.model import DIRECT, Arc, Catalog
-
-ARCS_MAX: Final = 10_000
+from realtime_hub.route.model import CATALOG_ARCS_MAX, DIRECT, Arc, Catalog
 
 
 class MemoryCatalog:
@@ -25,6 +22,6 @@ class MemoryCatalog:
 
 def _with_direct(version: int, arcs: Iterable[Arc]) -> Catalog:
     all_arcs = (DIRECT, *arcs)
-    if len(all_arcs) > ARCS_MAX:
-        raise ValueError(f"a catalogue of {len(all_arcs)} arcs; at most {ARCS_MAX}")
+    if len(all_arcs) > CATALOG_ARCS_MAX:
+        raise ValueError(f"a catalogue of {len(all_arcs)} arcs; at most {CATALOG_ARCS_MAX}")
     return Catalog(version, all_arcs)

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Final
 import networkx as nx
 from msgspec import Meta, Struct, ValidationError, convert
 
-from realtime_hub.adapters.memory_catalog import ARCS_MAX
-from realtime_hub.route.model import CERTAIN_PPM, DIRECT_KIND, Arc
+from realtime_hub.route.model import CATALOG_ARCS_MAX, CERTAIN_PPM, DIRECT_KIND, Arc
 from realtime_protocol.identity import PublicKey, parse_identity
 from realtime_protocol.messages import AMOUNT_QU_MAX
 
@@ -74,8 +73,8 @@ def parse_catalog(data: Any) -> tuple[Arc, ...]:
         raise CatalogFileError(f"not a node-link graph: {error!r}") from error
     if not graph.is_directed():
         raise CatalogFileError('routes have a direction; set "directed": true')
-    if graph.number_of_edges() >= ARCS_MAX:
-        raise CatalogFileError(f"{graph.number_of_edges()} edges; at most {ARCS_MAX - 1}")
+    if graph.number_of_edges() >= CATALOG_ARCS_MAX:
+        raise CatalogFileError(f"{graph.number_of_edges()} edges; at most {CATALOG_ARCS_MAX - 1}")
     arcs = tuple(
         _parse_edge(tail, head, attributes) for tail, head, attributes in graph.edges(data=True)
     )

@@ -11,6 +11,7 @@ CERTAIN_PPM: Final = 1_000_000
 ARCS_PER_ROUTE_MAX: Final = 16
 """As many as the wire's max_hops can name."""
 
+CATALOG_ARCS_MAX: Final = 10_000
 ROUTE_ID_LETTERS_MAX: Final = 128
 """A longer chain of arc ids is named by its digest."""
 

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from realtime_hub.clock import Entropy
-from realtime_hub.route.model import FoundRoute, QuotedRoute
+from realtime_hub.route.model import CERTAIN_PPM, DIRECT, FoundRoute, QuotedRoute
 from realtime_hub.route.ports import RouteCatalogPort, RouteHealthPort
 from realtime_hub.route.selection import RouteSelector, Selection
 from realtime_protocol.codes import ErrorCode
@@ -132,7 +132,10 @@ class QuoteService:
         self._wake.set()
 
     def on_tick(self, tick: int) -> None:
-        """Renew what ends soon and forget what ended long ago."""
+        """Renew what ends soon, forget what ended long ago, take up a changed tick duration."""
+        live_ms = self._health.of(DIRECT).settled_ms
+        if _differs(self._settled_ms, live_ms):
+            self.refresh()
         while self._remembered:
             quote_id, oldest = next(iter(self._remembered.items()))
             if oldest.valid_until_tick + KEEP_TICKS >= tick:
@@ -210,6 +213,7 @@ class QuoteService:
 
     def _new_selector(self) -> RouteSelector:
         self._graph_version += 1
+        self._settled_ms = self._health.of(DIRECT).settled_ms
         return RouteSelector(self._catalog.snapshot(), self._health)
 
     def _forget_stream(self, stream: QuoteStream) -> None:
@@ -266,8 +270,12 @@ def _is_news(last: Quote, new: Quote) -> bool:
     """Tell whether a quote says something else than the one before it."""
     if _essence(last) != _essence(new):
         return True
-    change_ms = abs(new.est_ms - last.est_ms)
-    return change_ms * 1_000_000 >= max(last.est_ms, 1) * ESTIMATE_CHANGE_MIN_PPM
+    return _differs(last.est_ms, new.est_ms)
+
+
+def _differs(last_ms: int, new_ms: int) -> bool:
+    """Tell whether an estimate has moved enough to be news."""
+    return abs(new_ms - last_ms) * CERTAIN_PPM >= max(last_ms, 1) * ESTIMATE_CHANGE_MIN_PPM
 
 
 def _essence(quote: Quote) -> tuple[object, ...]:

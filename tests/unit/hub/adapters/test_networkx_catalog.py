@@ -105,7 +105,7 @@ def test_two_arcs_of_one_name_are_refused() -> None:
 
 
 def test_too_many_edges_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networkx_catalog, "ARCS_MAX", 1)
+    monkeypatch.setattr(networkx_catalog, "CATALOG_ARCS_MAX", 1)
     with pytest.raises(CatalogFileError, match="1 edges; at most 0"):
         parse_catalog(graph_data())
 

@@ -7,9 +7,9 @@ from msgspec import msgpack, structs
 
 from fakes import SeededEntropy
 from realtime_hub.adapters.chain_route_health import ChainRouteHealth
-from realtime_hub.adapters.memory_catalog import ARCS_MAX, MemoryCatalog
+from realtime_hub.adapters.memory_catalog import MemoryCatalog
 from realtime_hub.route import service as service_module
-from realtime_hub.route.model import DIRECT, Arc, ArcHealth
+from realtime_hub.route.model import CATALOG_ARCS_MAX, DIRECT, Arc, ArcHealth
 from realtime_hub.route.service import (
     KEEP_TICKS,
     QUOTE_TICKS,
@@ -243,13 +243,13 @@ def test_slower_ticks_are_news_when_they_are_much_slower() -> None:
     seen: list[Quote] = []
     world.service.open(structs.replace(INTENT, deadline_of=DeadlineOf.SETTLED), seen.append)
     world.tick_ms = 1_050
+    world.pass_ticks(1)
     world.service.refresh()
     world.renew_all()
     assert seen == []
-    world.tick_ms = 1_100
-    world.service.refresh()
-    world.renew_all()
-    assert [quote.est_ms for quote in seen] == [6_600]
+    world.tick_ms = 1_200
+    world.pass_ticks(1)
+    assert [quote.est_ms for quote in seen] == [7_200]
 
 
 def test_a_closed_stream_gets_nothing_more() -> None:
@@ -337,5 +337,5 @@ def test_a_catalogue_has_the_direct_transfer_first_and_a_bound() -> None:
     catalog.replace(())
     assert catalog.snapshot().arcs == (DIRECT,)
     assert catalog.snapshot().version > version
-    with pytest.raises(ValueError, match=f"at most {ARCS_MAX}"):
-        catalog.replace([CHANNEL[0]] * ARCS_MAX)
+    with pytest.raises(ValueError, match=f"at most {CATALOG_ARCS_MAX}"):
+        catalog.replace([CHANNEL[0]] * CATALOG_ARCS_MAX)
