@@ -17,6 +17,7 @@ from realtime_protocol.qubic import http_api as api
 from realtime_protocol.qubic.http_api import ApiCode
 
 BODY_BYTES_MAX: Final = 128 * 1024
+_UINT32_DIGITS: Final = 10
 
 _Asked = TypeVar("_Asked", bound=api.Shape)
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -110,7 +111,8 @@ def _named(name: str, answer: Callable[[str], object]) -> _Handler:
 def _numbered(name: str, answer: Callable[[int], object]) -> _Handler:
     async def handle(request: Request) -> Response:
         text: str = request.path_params[name]
-        if not (text.isascii() and text.isdigit()) or int(text) > 0xFFFF_FFFF:
+        digits = text.isascii() and text.isdigit() and len(text) <= _UINT32_DIGITS
+        if not digits or int(text) > 0xFFFF_FFFF:
             raise ApiRefusal(ApiCode.INVALID_ARGUMENT, f"{name} {text[:32]!r} is not a uint32")
         return _json(answer(int(text)))
 
