@@ -307,6 +307,7 @@ class QubicNodes:
         if not addresses:
             raise ValueError("at least one node is needed")
         self._settings = settings or NodeSettings()
+        self._entropy = entropy
         self._nodes = [
             NodeConnection(address, self._settings, clock, entropy) for address in addresses
         ]
@@ -343,9 +344,12 @@ class QubicNodes:
         """See NodePort."""
         return await self._read(lambda node: self._entity_of(node, key))
 
-    async def broadcast(self, signed_tx: bytes) -> None:
+    async def broadcast(self, signed_tx: bytes, *, again: bool = False) -> None:
         """See NodePort: to several nodes at once; one that takes the bytes is enough."""
-        packet = node_wire.broadcast_transaction(signed_tx)
+        # Dejavu 0 asks a node to spread it. A packet that it saw before it drops, so a repetition
+        # gets a fresh dejavu: it may have seen the first and lost it.
+        dejavu = (int.from_bytes(self._entropy.token(4), "little") or 1) if again else 0
+        packet = node_wire.broadcast_transaction(signed_tx, dejavu)
         chosen = self._in_order()[: self._settings.broadcast_nodes_max]
         results = await asyncio.gather(
             *(node.send(packet) for node in chosen), return_exceptions=True

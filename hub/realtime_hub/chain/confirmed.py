@@ -86,9 +86,10 @@ class ConfirmedNode:
         """See NodePort."""
         return await self._believed(lambda: self._node.entity(key))
 
-    async def broadcast(self, signed_tx: bytes) -> None:
-        """See NodePort."""
-        await self._believed(lambda: self._node.broadcast(signed_tx))
+    async def broadcast(self, signed_tx: bytes, *, again: bool = False) -> None:
+        """See NodePort. NodeUnavailable means that no byte left, so nothing is asked afterwards."""
+        self._require_confirmed(self._node.generation)
+        await self._node.broadcast(signed_tx, again=again)
 
     async def transaction(self, digest: bytes) -> bytes | None:
         """See NodePort."""

@@ -29,8 +29,12 @@ class NodePort(Protocol):
         """Return what is known of a key; None when the chain has never seen it."""
         ...
 
-    async def broadcast(self, signed_tx: bytes) -> None:
-        """Hand a transaction over. That is all: a node never says what becomes of it."""
+    async def broadcast(self, signed_tx: bytes, *, again: bool = False) -> None:
+        """Hand a transaction over. That is all: a node never says what becomes of it.
+
+        NodeUnavailable means that no node was handed a byte.
+        *again* says that these bytes went out before, which nodes would take for a duplicate.
+        """
         ...
 
     async def transaction(self, digest: bytes) -> bytes | None:
