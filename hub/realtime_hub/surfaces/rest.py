@@ -40,7 +40,14 @@ class RestAuth(Protocol):
         ...
 
     async def verify_rest(
-        self, challenge_id: str, wallet: PublicKey, *, scheme: Scheme, signature: bytes, domain: str
+        self,
+        challenge_id: str,
+        wallet: PublicKey,
+        *,
+        scheme: Scheme,
+        signature: bytes,
+        domain: str,
+        message: str | None,
     ) -> Trust:
         """Check the signature over the challenge's text, once; raise RequestError."""
         ...
@@ -85,8 +92,8 @@ class VerifyBody(Struct, forbid_unknown_fields=True):
     wallet_address: str
     scheme: str
     signature: Annotated[str, Meta(max_length=4096)]
-    message: str | None = None
-    """The text that was signed; not needed, since the hub builds it; ignored when given."""
+    message: Annotated[str, Meta(max_length=1024)] | None = None
+    """The text that was signed. It may be left out; given, it must be the hub's to the byte."""
 
 
 def build_rest_app(context: RestContext) -> Starlette:
@@ -156,6 +163,7 @@ class _RestRoutes:
             scheme=scheme,
             signature=_parse_signature(body.signature),
             domain=self._domain(request),
+            message=body.message,
         )
         return json_response({"valid": True, **describe_trust(wallet, trust)})
 

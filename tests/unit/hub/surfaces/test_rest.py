@@ -31,9 +31,16 @@ class FakeAuth:
         return "id-1", "text", 1_764_000_010_000
 
     async def verify_rest(
-        self, challenge_id: str, wallet: PublicKey, *, scheme: Scheme, signature: bytes, domain: str
+        self,
+        challenge_id: str,
+        wallet: PublicKey,
+        *,
+        scheme: Scheme,
+        signature: bytes,
+        domain: str,
+        message: str | None,
     ) -> Trust:
-        self.asked.append(("verify", challenge_id, wallet, scheme, signature, domain))
+        self.asked.append(("verify", challenge_id, wallet, scheme, signature, domain, message))
         if self.refusal:
             raise self.refusal
         return TRUST
@@ -128,7 +135,9 @@ async def test_a_signature_reaches_the_check_as_bytes(app: Any, auth: FakeAuth) 
     }
     answer = await post(app, "/api/v1/verify", body)
     assert answer.json()["valid"] is True
-    assert auth.asked == [("verify", "id-1", WALLET, Scheme.K12, b"\xab" * 64, "127.0.0.1:8080")]
+    assert auth.asked == [
+        ("verify", "id-1", WALLET, Scheme.K12, b"\xab" * 64, "127.0.0.1:8080", None)
+    ]
 
 
 @pytest.mark.parametrize(

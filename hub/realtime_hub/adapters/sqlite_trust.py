@@ -1,0 +1,105 @@
+"""The administrator's journal in SQLite: durable before anything comes of a change."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar
+
+from realtime_hub.auth.administration import AdminChange, Outcome
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS admin_changes (
+    network_id BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    signed_tx BLOB NOT NULL,
+    target_tick INTEGER NOT NULL,
+    log_seq INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    PRIMARY KEY (network_id, digest)
+) WITHOUT ROWID
+"""
+_COLUMNS: Final = "digest, signed_tx, target_tick, log_seq, outcome"
+_BUSY_S_MAX: Final = 1.0
+
+Result = TypeVar("Result")
+
+
+class SqliteAdminJournal:
+    """One file; each write is on disk when its call returns. Rows carry the network's id."""
+
+    def __init__(self, path: Path, network_id: Callable[[], bytes]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._network_id = network_id
+        self._lock = Lock()
+        self._connection = sqlite3.connect(path, timeout=_BUSY_S_MAX, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        with self._connection:
+            self._connection.execute(_SCHEMA)
+
+    def close_file(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    async def add(self, change: AdminChange) -> None:
+        """Write it down."""
+        await self._write(
+            f"INSERT INTO admin_changes (network_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  (only our own column names)
+            change.digest,
+            change.signed_tx,
+            change.target_tick,
+            change.log_seq,
+            int(change.outcome),
+        )
+
+    async def find(self, digest: bytes) -> AdminChange | None:
+        """Return the change with this digest."""
+        found = await self._read("digest = ?", digest)
+        return found[0] if found else None
+
+    async def set_log_seq(self, digest: bytes, log_seq: int) -> None:
+        """Note where its first lowering stands in the trust log."""
+        await self._write(
+            "UPDATE admin_changes SET log_seq = ?2 WHERE network_id = ?1 AND digest = ?3",
+            log_seq,
+            digest,
+        )
+
+    async def close(self, digest: bytes, outcome: Outcome) -> None:
+        """Note its end."""
+        await self._write(
+            "UPDATE admin_changes SET outcome = ?2 WHERE network_id = ?1 AND digest = ?3",
+            int(outcome),
+            digest,
+        )
+
+    async def open_changes(self) -> Sequence[AdminChange]:
+        """Return those without an end."""
+        return await self._read("outcome = ?", int(Outcome.OPEN))
+
+    async def _write(self, statement: str, *values: bytes | int) -> None:
+        def write() -> None:
+            with self._connection:
+                self._connection.execute(statement, (self._network_id(), *values))
+
+        await self._locked(write)
+
+    async def _read(self, condition: str, value: bytes | int) -> list[AdminChange]:
+        def read() -> list[AdminChange]:
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM admin_changes WHERE network_id = ? AND {condition}",  # noqa: S608  (only our own conditions)
+                (self._network_id(), value),
+            )
+            return [AdminChange(*row[:4], Outcome(row[4])) for row in rows]
+
+        return await self._locked(read)
+
+    async def _locked(self, work: Callable[[], Result]) -> Result:
+        def run() -> Result:
+            with self._lock:
+                return work()
+
+        return await asyncio.to_thread(run)

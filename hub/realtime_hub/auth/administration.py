@@ -1,0 +1,378 @@
+"""Trust changes by the administrator: a signed transaction, taken once and followed to its end.
+
+Signed admin transactions are public once broadcast, so one counts only here and now: by its digest
+once, for a target tick in (current + 2, current + 60].
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Protocol
+
+from realtime_hub.auth.login import SignatureVerifier
+from realtime_hub.auth.model import Overlay, TrustRecord
+from realtime_hub.clock import Clock
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey, contract_public_key, encode_identity
+from realtime_protocol.messages import Trust, TrustChangeState, TrustSetReply, TrustStatus
+from realtime_protocol.qubic.contract_abi import (
+    NO_WALLET,
+    SCORE_MAX,
+    Procedure,
+    StatusSetting,
+    decode_settings,
+)
+from realtime_protocol.transaction import (
+    Transaction,
+    parse_transaction,
+    signing_digest,
+    transaction_digest,
+)
+
+logger = logging.getLogger(__name__)
+
+TICKS_AHEAD_MIN: Final = 3
+TICKS_AHEAD_MAX: Final = 60
+CONTRACT_LAG_TICKS: Final = 3
+"""After so many ticks a change that ran and isn't listed was refused by the contract."""
+OPEN_CHANGES_MAX: Final = 256
+_SIGNATURE_BYTES: Final = 64
+
+
+class Outcome(IntEnum):
+    """What became of an admin's transaction. The numbers stand in journals."""
+
+    OPEN = 0
+    ON_CHAIN = 1
+    WITHDRAWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class AdminChange:
+    """A journaled transaction of the administrator."""
+
+    digest: bytes
+    signed_tx: bytes
+    target_tick: int
+    log_seq: int
+    outcome: Outcome
+
+
+class AdminJournal(Protocol):
+    """Durable memory of the administrator's transactions, each known by its digest for ever."""
+
+    async def add(self, change: AdminChange) -> None:
+        """Write it down before anything comes of it; on return it is on disk."""
+        ...
+
+    async def find(self, digest: bytes) -> AdminChange | None:
+        """Return the transaction with this digest."""
+        ...
+
+    async def set_log_seq(self, digest: bytes, log_seq: int) -> None:
+        """Note where its first lowering stands in the trust log."""
+        ...
+
+    async def close(self, digest: bytes, outcome: Outcome) -> None:
+        """Note its end."""
+        ...
+
+    async def open_changes(self) -> Sequence[AdminChange]:
+        """Return those without an end."""
+        ...
+
+
+class ChangeBook(Protocol):
+    """What administration needs of the trust book."""
+
+    @property
+    def contract_admin(self) -> PublicKey | None:
+        """Whom the contract obeys; None while that isn't known."""
+        ...
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
+        """Read what is known of each wallet."""
+        ...
+
+    def standing(self, wallet: PublicKey) -> TrustRecord | None:
+        """Return the chain's word on a wallet."""
+        ...
+
+    def overlays(self) -> Sequence[Overlay]:
+        """Return the pending changes that stand."""
+        ...
+
+    async def lower(self, overlay: Overlay) -> int:
+        """Put a pending change over a record; return its place in the log."""
+        ...
+
+    async def withdraw(self, overlay: Overlay) -> int:
+        """Take a pending change back; return the correction's place in the log."""
+        ...
+
+
+class ProcessedTick(Protocol):
+    """A tick that the chain is past."""
+
+    @property
+    def tick(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def digests(self) -> tuple[bytes, ...] | None:
+        """Its transactions; None when it is proven empty."""
+        ...
+
+
+class AdminChain(Protocol):
+    """The chain as administration needs it."""
+
+    @property
+    def current_tick(self) -> int:
+        """The newest tick seen."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the chain can't be vouched for now; None when it can."""
+        ...
+
+    async def processed_tick(self, tick: int) -> ProcessedTick | None:
+        """Return what a tick held; None while that isn't proven."""
+        ...
+
+    async def broadcast(self, signed_tx: bytes) -> bool:
+        """Hand a transaction to nodes; False when none took it."""
+        ...
+
+
+class Administration:
+    """Takes the administrator's transactions and follows each until the chain has decided."""
+
+    def __init__(
+        self,
+        *,
+        journal: AdminJournal,
+        book: ChangeBook,
+        chain: AdminChain,
+        verifier: SignatureVerifier,
+        clock: Clock,
+        contract_index: int | None,
+    ) -> None:
+        self._journal = journal
+        self._book = book
+        self._chain = chain
+        self._verifier = verifier
+        self._clock = clock
+        self._contract_index = contract_index
+        self._open: dict[bytes, AdminChange] = {}
+        self._moved = asyncio.Event()
+        self._taking = asyncio.Lock()
+
+    async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None = None) -> TrustSetReply:
+        """Take a signed TurboAuth transaction; the same bytes again get the same answer.
+
+        *admin* is the session's wallet, None on the administrator's port. Raises RequestError 102,
+        103, 108, 204, 306 or 307.
+        """
+        digest = transaction_digest(signed_tx)
+        async with self._taking:
+            known = await self._journal.find(digest)
+            if known is not None:
+                return _reply(known)
+            transaction = self._parse(signed_tx)
+            settings = self._check(transaction, admin)
+            message = signing_digest(signed_tx[:-_SIGNATURE_BYTES])
+            if not await self._verifier.verify(
+                transaction.source, message, signed_tx[-_SIGNATURE_BYTES:]
+            ):
+                raise RequestError(
+                    ErrorCode.BAD_SIGNATURE, "the signature is not the source's over these bytes"
+                )
+            change = AdminChange(digest, signed_tx, transaction.tick, 0, Outcome.OPEN)
+            await self._journal.add(change)
+            self._open[digest] = change
+            change = await self._push(change, settings)
+        self._moved.set()
+        return _reply(change)
+
+    def on_tick(self, _processed: ProcessedTick) -> None:
+        """Look at the open changes again."""
+        self._moved.set()
+
+    async def recover(self) -> None:
+        """Take up what was open when the process ended: the pending changes stand again."""
+        for change in await self._journal.open_changes():
+            self._open[change.digest] = change
+            if change.target_tick + CONTRACT_LAG_TICKS >= self._chain.current_tick:
+                settings = _decode_settings(parse_transaction(change.signed_tx))
+                await self._push(change, settings)
+        self._moved.set()
+
+    async def run(self) -> None:
+        """Broadcast and follow the open changes, tick by tick, for ever."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            for change in list(self._open.values()):
+                try:
+                    await self._follow(change)
+                except RequestError as error:
+                    logger.warning("trust change waits: %s", error)
+
+    async def _push(self, change: AdminChange, settings: Sequence[StatusSetting]) -> AdminChange:
+        """Make what lowers trust count at once."""
+        # The chain's word is needed to tell a lowering from a raise.
+        await self._book.get([PublicKey(setting.wallet) for setting in settings])
+        standing = {overlay.digest for overlay in self._book.overlays()}
+        log_seq = change.log_seq
+        if change.digest not in standing:
+            for setting in settings:
+                overlay = _overlay(change, setting)
+                if _lowers(overlay, self._book.standing(overlay.wallet)):
+                    log_seq = log_seq or await self._book.lower(overlay)
+        if log_seq != change.log_seq:
+            await self._journal.set_log_seq(change.digest, log_seq)
+            change = AdminChange(
+                change.digest, change.signed_tx, change.target_tick, log_seq, change.outcome
+            )
+            self._open[change.digest] = change
+        return change
+
+    async def _follow(self, change: AdminChange) -> None:
+        current = self._chain.current_tick
+        if current <= change.target_tick:
+            if not await self._chain.broadcast(change.signed_tx):
+                logger.warning("no node took the trust change for tick %d", change.target_tick)
+            return
+        processed = await self._chain.processed_tick(change.target_tick)
+        if processed is None:
+            return  # Unproven: neither on chain nor missed.
+        ran = processed.digests is not None and change.digest in processed.digests
+        overlays = [o for o in self._book.overlays() if o.digest == change.digest]
+        if ran and overlays and current < change.target_tick + CONTRACT_LAG_TICKS:
+            return  # The contract's list is about to be read.
+        for overlay in overlays:
+            await self._book.withdraw(overlay)
+        on_chain = ran and not overlays
+        await self._close(change, Outcome.ON_CHAIN if on_chain else Outcome.WITHDRAWN)
+
+    async def _close(self, change: AdminChange, outcome: Outcome) -> None:
+        await self._journal.close(change.digest, outcome)
+        del self._open[change.digest]
+        logger.info("trust change for tick %d: %s", change.target_tick, outcome.name.lower())
+
+    def _parse(self, signed_tx: bytes) -> Transaction:
+        try:
+            return parse_transaction(signed_tx)
+        except ValueError as error:
+            raise RequestError(ErrorCode.BAD_MESSAGE, f"signed_tx: {error}") from error
+
+    def _check(
+        self, transaction: Transaction, admin: PublicKey | None
+    ) -> tuple[StatusSetting, ...]:
+        """Everything but the signature, the cheap before the dear."""
+        known_admin = self._book.contract_admin
+        if self._contract_index is None or known_admin is None:
+            raise RequestError(
+                ErrorCode.BACKBONE_UNAVAILABLE,
+                "the TurboAuth contract's administrator isn't known now",
+                retry_after_ms=1_000,
+            )
+        if transaction.source != known_admin or (admin is not None and admin != known_admin):
+            raise RequestError(
+                ErrorCode.FORBIDDEN_SCOPE,
+                f"{encode_identity(transaction.source)} is not the contract's administrator",
+            )
+        if transaction.destination != contract_public_key(self._contract_index):
+            raise RequestError(
+                ErrorCode.TX_REJECTED, f"the destination is not contract {self._contract_index}"
+            )
+        if transaction.amount_qu != 0:
+            raise RequestError(ErrorCode.TX_REJECTED, "the amount must be 0: it would be kept")
+        settings = _read_settings(transaction)
+        self._require_tick(transaction.tick)
+        if len(self._open) >= OPEN_CHANGES_MAX:
+            raise RequestError(
+                ErrorCode.OVERLOADED,
+                f"{OPEN_CHANGES_MAX} trust changes are under way",
+                retry_after_ms=1_000,
+            )
+        return settings
+
+    def _require_tick(self, target_tick: int) -> None:
+        if self._chain.trouble is not None:
+            raise RequestError(
+                ErrorCode.BACKBONE_UNAVAILABLE, self._chain.trouble, retry_after_ms=1_000
+            )
+        current = self._chain.current_tick
+        first, last = current + TICKS_AHEAD_MIN, current + TICKS_AHEAD_MAX
+        if not first <= target_tick <= last:
+            raise RequestError(
+                ErrorCode.TARGET_TICK_PASSED,
+                f"target tick {target_tick} is not in {first}..{last}; sign for another",
+                fields={"tick_min": first, "tick_max": last},
+            )
+
+
+def _read_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
+    try:
+        settings = _decode_settings(transaction)
+    except ValueError as error:
+        raise RequestError(ErrorCode.TX_REJECTED, f"payload: {error}") from error
+    for setting in settings:
+        if setting.trust_score > SCORE_MAX or setting.wallet == NO_WALLET:
+            raise RequestError(
+                ErrorCode.TX_REJECTED, "the contract refuses a zero wallet and a score over 100"
+            )
+    if not settings:
+        raise RequestError(ErrorCode.TX_REJECTED, "the change names no wallet")
+    return settings
+
+
+def _decode_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
+    match transaction.input_type:
+        case Procedure.SET_STATUS:
+            return (StatusSetting.decode(transaction.payload),)
+        case Procedure.SET_STATUSES:
+            return decode_settings(transaction.payload)
+    raise ValueError(
+        f"input type {transaction.input_type} is neither SetStatus (1) nor SetStatuses (2)"
+    )
+
+
+def _overlay(change: AdminChange, setting: StatusSetting) -> Overlay:
+    return Overlay(
+        wallet=PublicKey(setting.wallet),
+        digest=change.digest,
+        target_tick=change.target_tick,
+        status=TrustStatus(int(setting.status)),
+        score=setting.trust_score,
+        reason=setting.reason,
+    )
+
+
+def _lowers(overlay: Overlay, standing: TrustRecord | None) -> bool:
+    """Whether the change takes something away. What isn't listed can still be blocked."""
+    if standing is None:
+        return overlay.status is TrustStatus.BLOCKED
+    if standing.status is TrustStatus.BLOCKED:
+        return False
+    if overlay.status is TrustStatus.BLOCKED:
+        return True
+    if standing.status is not TrustStatus.ACTIVE:
+        return False
+    return overlay.status is not TrustStatus.ACTIVE or overlay.score < standing.score
+
+
+def _reply(change: AdminChange) -> TrustSetReply:
+    state = {
+        Outcome.OPEN: TrustChangeState.PENDING,
+        Outcome.ON_CHAIN: TrustChangeState.ON_CHAIN,
+        Outcome.WITHDRAWN: TrustChangeState.WITHDRAWN,
+    }[change.outcome]
+    return TrustSetReply(change.log_seq, state)

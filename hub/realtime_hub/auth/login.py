@@ -1,0 +1,149 @@
+"""Logins: a challenge of the hub's own, a text built from it, one signature over that text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from realtime_hub.clock import Clock, Entropy
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey, refusal_of_wallet_key
+from realtime_protocol.login_resources import LoginResources
+from realtime_protocol.login_text import (
+    NONCE_LETTERS,
+    LoginChallenge,
+    build_login_text,
+    parse_resources,
+)
+from realtime_protocol.messages import Scheme
+from realtime_protocol.wallet_signatures import signed_message
+
+TTL_MS_MAX: Final = 300_000
+REQUEST_ID_LETTERS: Final = 16
+WALLET_SCHEMES: Final = frozenset({Scheme.WC, Scheme.K12, Scheme.RAW})
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM_BYTES: Final = 32
+"""Twice as many bits as 22 letters hold, so that no letter is likelier than another."""
+
+
+class SignatureVerifier(Protocol):
+    """Applies the network's verification rule away from the event loop."""
+
+    async def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        """Tell whether the signature counts; RequestError 107 when too many wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenLogin:
+    """A wallet that proved itself, and what it may do until when."""
+
+    wallet: PublicKey
+    scopes: tuple[str, ...]
+    session_exp_ms: int
+
+
+class Logins:
+    """Issues challenges and checks what comes back for them.
+
+    Whoever holds a challenge uses its nonce up before calling :meth:`prove`, good or bad.
+    """
+
+    def __init__(
+        self,
+        *,
+        verifier: SignatureVerifier,
+        clock: Clock,
+        entropy: Entropy,
+        chain: str,
+        session_ttl_ms: int,
+    ) -> None:
+        self._verifier = verifier
+        self._clock = clock
+        self._entropy = entropy
+        self._chain = chain
+        self._session_ttl_ms = session_ttl_ms
+
+    def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
+        """Return a fresh challenge; its times are whole seconds, and it lives at least ttl_ms."""
+        if not 1_000 <= ttl_ms <= TTL_MS_MAX:
+            raise RequestError(
+                ErrorCode.BAD_MESSAGE, f"ttl of {ttl_ms} ms is not in 1000..{TTL_MS_MAX}"
+            )
+        now_ms = self._clock.now_ms()
+        return LoginChallenge(
+            nonce=self._letters(NONCE_LETTERS),
+            issued_ms=now_ms // 1_000 * 1_000,
+            expires_ms=-(-(now_ms + ttl_ms) // 1_000) * 1_000,
+            domain=domain,
+            uri=uri,
+            chain=self._chain,
+            request_id=self._letters(REQUEST_ID_LETTERS),
+        )
+
+    async def prove(
+        self,
+        challenge: LoginChallenge,
+        *,
+        wallet: bytes,
+        scheme: Scheme,
+        signature: bytes,
+        resources: Sequence[str] = (),
+    ) -> ProvenLogin:
+        """Check a login against its challenge; RequestError 103, 107, 200, 204 or 205."""
+        now_ms = self._clock.now_ms()
+        if now_ms >= challenge.expires_ms:
+            late_s = (now_ms - challenge.expires_ms) / 1_000
+            raise RequestError(
+                ErrorCode.CHALLENGE_EXPIRED,
+                f"challenge expired {late_s:.1f} s ago; request a new one",
+            )
+        granted = self._read_resources(resources, now_ms)
+        text = self._build_text(challenge, wallet, resources)
+        await self.check_signature(wallet=wallet, scheme=scheme, text=text, signature=signature)
+        return ProvenLogin(PublicKey(wallet), granted.scopes, now_ms + self._session_ttl_ms)
+
+    async def check_signature(
+        self, *, wallet: bytes, scheme: Scheme, text: bytes, signature: bytes
+    ) -> None:
+        """Return when *wallet* signed *text* under exactly *scheme*; RequestError 204 or 205."""
+        if scheme not in WALLET_SCHEMES:
+            raise RequestError(
+                ErrorCode.UNSUPPORTED_SCHEME,
+                f"scheme {scheme.name.lower()} is not served; use wc, k12 or raw",
+            )
+        message = signed_message(scheme, text)
+        if await self._verifier.verify(wallet, message, signature):
+            return
+        # Only for a refusal is it told why: the reason may be the key, not the signature.
+        refusal = refusal_of_wallet_key(wallet)
+        raise RequestError(
+            ErrorCode.BAD_SIGNATURE,
+            f"this key can't log in: {refusal}"
+            if refusal
+            else f"the signature is not this wallet's over the login text in scheme "
+            f"{scheme.name.lower()}",
+        )
+
+    @staticmethod
+    def _read_resources(resources: Sequence[str], now_ms: int) -> LoginResources:
+        try:
+            return parse_resources(resources, now_ms=now_ms)
+        except ValueError as error:
+            raise RequestError(ErrorCode.BAD_MESSAGE, f"resources: {error}") from error
+
+    @staticmethod
+    def _build_text(challenge: LoginChallenge, wallet: bytes, resources: Sequence[str]) -> bytes:
+        try:
+            return build_login_text(challenge, wallet, list(resources))
+        except ValueError as error:
+            raise RequestError(ErrorCode.BAD_MESSAGE, f"login text: {error}") from error
+
+    def _letters(self, count: int) -> str:
+        number = int.from_bytes(self._entropy.token(_RANDOM_BYTES), "little")
+        letters = []
+        for _ in range(count):
+            number, digit = divmod(number, len(_ALPHABET))
+            letters.append(_ALPHABET[digit])
+        return "".join(letters)

@@ -1,0 +1,193 @@
+"""TurboAuth as the surfaces see it: logins, trust, administration."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from realtime_hub.auth.administration import Administration, ProcessedTick
+from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
+from realtime_hub.auth.login import Logins, ProvenLogin
+from realtime_hub.auth.model import TrustChange
+from realtime_hub.auth.trust import TrustBook
+from realtime_hub.clock import Clock, Entropy
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey, refusal_of_wallet_key
+from realtime_protocol.login_text import LoginChallenge, build_login_text
+from realtime_protocol.messages import (
+    LoginRequest,
+    Position,
+    Scheme,
+    Trust,
+    TrustReason,
+    TrustSetReply,
+    TrustStatus,
+)
+
+REST_CHALLENGE_TTL_MS: Final = 300_000
+"""A backend's user may need to fetch a phone."""
+_CHALLENGE_ID_BYTES: Final = 16
+
+
+class AuthService:
+    """One entrance to logins, trust and its administration."""
+
+    def __init__(
+        self,
+        *,
+        logins: Logins,
+        book: TrustBook,
+        administration: Administration,
+        challenges: ChallengeStore,
+        clock: Clock,
+        entropy: Entropy,
+        login_when_unavailable: bool = False,
+    ) -> None:
+        self._logins = logins
+        self._book = book
+        self._administration = administration
+        self._challenges = challenges
+        self._clock = clock
+        self._entropy = entropy
+        self._login_when_unavailable = login_when_unavailable
+
+    # Logins ---------------------------------------------------------------------------------
+
+    def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
+        """Return a fresh challenge for one connection."""
+        return self._logins.issue_challenge(domain=domain, uri=uri, ttl_ms=ttl_ms)
+
+    async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> ProvenLogin:
+        """Check a login; the caller has used the nonce up before."""
+        proven = await self._logins.prove(
+            challenge,
+            wallet=request.wallet,
+            scheme=request.scheme,
+            signature=request.signature,
+            resources=request.resources,
+        )
+        if proven.wallet != self._book.contract_admin:
+            return proven
+        return ProvenLogin(proven.wallet, (*proven.scopes, "admin"), proven.session_exp_ms)
+
+    async def admit(self, wallet: PublicKey) -> Trust:
+        """Decide whether a proven, registered wallet may stay; RequestError 108 or 206.
+
+        The session must be registered before: a change that comes between is then pushed to it.
+        """
+        [trust] = await self._book.get([wallet])
+        if trust.status is TrustStatus.BLOCKED:
+            raise RequestError(
+                ErrorCode.WALLET_BLOCKED, f"the wallet is blocked (reason {trust.reason})"
+            )
+        if trust.reason == TrustReason.UNAVAILABLE and not self._login_when_unavailable:
+            raise RequestError(
+                ErrorCode.BACKBONE_UNAVAILABLE,
+                "the wallet's trust can't be read now",
+                retry_after_ms=1_000,
+            )
+        return trust
+
+    async def issue_rest_challenge(
+        self, wallet: PublicKey, *, domain: str, uri: str
+    ) -> tuple[str, str, int]:
+        """Return challenge id, text and end (epoch ms) for a caller without a session."""
+        refusal = await asyncio.to_thread(refusal_of_wallet_key, wallet)
+        if refusal is not None:
+            raise RequestError(ErrorCode.BAD_MESSAGE, f"this key can't log in: {refusal}")
+        challenge = self._logins.issue_challenge(
+            domain=domain, uri=uri, ttl_ms=REST_CHALLENGE_TTL_MS
+        )
+        challenge_id = self._entropy.token(_CHALLENGE_ID_BYTES).hex()
+        await self._challenges.put(
+            challenge_id,
+            IssuedChallenge(wallet, challenge),
+            ttl_ms=challenge.expires_ms - self._clock.now_ms(),
+        )
+        text = build_login_text(challenge, wallet).decode("ascii")
+        return challenge_id, text, challenge.expires_ms
+
+    async def verify_rest(
+        self,
+        challenge_id: str,
+        wallet: PublicKey,
+        *,
+        scheme: Scheme,
+        signature: bytes,
+        domain: str,
+        message: str | None = None,
+    ) -> Trust:
+        """Check a signature over an issued challenge, once; return the wallet's trust.
+
+        *message*, where given, is compared byte for byte with the hub's own text.
+        """
+        issued = await self._challenges.take(challenge_id)
+        if issued is None:
+            raise RequestError(
+                ErrorCode.NONCE_UNKNOWN_OR_USED, "the challenge is unknown, used or expired"
+            )
+        if issued.challenge.domain != domain:
+            raise RequestError(
+                ErrorCode.DOMAIN_MISMATCH, "the challenge was issued for another domain"
+            )
+        if issued.wallet != wallet:
+            raise RequestError(
+                ErrorCode.BAD_SIGNATURE, "the challenge was issued to another wallet"
+            )
+        if message is not None and message.encode() != build_login_text(issued.challenge, wallet):
+            raise RequestError(ErrorCode.BAD_SIGNATURE, "message is not the challenge's text")
+        await self._logins.prove(
+            issued.challenge, wallet=wallet, scheme=scheme, signature=signature
+        )
+        [trust] = await self._book.get([wallet])
+        return trust
+
+    # Trust ----------------------------------------------------------------------------------
+
+    @property
+    def listeners(self) -> list[Callable[[TrustChange], None]]:
+        """Called for each change in log order, once, at once."""
+        return self._book.listeners
+
+    @property
+    def backbone_ok(self) -> bool:
+        """Whether the hub can vouch for its answers."""
+        return self._book.backbone_ok
+
+    @property
+    def trouble(self) -> str | None:
+        """What stands in the way, in words for people."""
+        return self._book.trouble
+
+    def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
+        """Answer from memory at once, or None when that doesn't cover all."""
+        return self._book.peek(wallets)
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
+        """Answer from the nearest tier that knows."""
+        return await self._book.get(wallets)
+
+    async def fresh(self, wallet: PublicKey) -> Trust:
+        """Answer for money: never from memory alone; RequestError 108."""
+        return await self._book.fresh(wallet)
+
+    def position(self) -> Position:
+        """Where the trust log is."""
+        return self._book.position()
+
+    async def changes_since(self, position: Position) -> list[TrustChange] | None:
+        """Return what came after *position*; None when that can't be told."""
+        return await self._book.changes_since(position)
+
+    async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None = None) -> TrustSetReply:
+        """Take an administrator's signed transaction."""
+        return await self._administration.set_trust(signed_tx, admin=admin)
+
+    def on_tick(self, processed: ProcessedTick) -> None:
+        """Tell that the chain moved on."""
+        self._administration.on_tick(processed)
+
+    async def run(self) -> None:
+        """Take up what was open, then follow the administrator's changes for ever."""
+        await self._administration.recover()
+        await self._administration.run()
