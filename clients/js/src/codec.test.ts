@@ -5,8 +5,7 @@ import { encode } from "@msgpack/msgpack";
 
 import { toHex } from "./bytes.js";
 import { decodeAnswer, encodeRequest } from "./codec.js";
-import { RemoteProtocolError } from "./errors.js";
-import { ShapeError } from "./shapes.js";
+import { LocalProtocolError, RemoteProtocolError } from "./errors.js";
 import { CloseCode, INTEGER_MAX, RequestType } from "./tables.js";
 
 const closes4500 = (error: unknown): boolean =>
@@ -22,7 +21,7 @@ test("the greatest integer goes and comes exactly, one more is refused", () => {
   assert.equal(toHex(frame), "93300191cf001fffffffffffff");
   assert.throws(
     () => encodeRequest(RequestType.PING, 1, { clientMs: INTEGER_MAX + 1 }),
-    ShapeError,
+    LocalProtocolError,
   );
   const checkpoint = [0x91, 0, 0, [[], 2n ** 53n, true]];
   assert.throws(() => decodeAnswer(encode(checkpoint, { useBigInt64: true })), closes4500);

@@ -5,7 +5,7 @@
 
 import { Decoder, Encoder } from "@msgpack/msgpack";
 
-import { RemoteProtocolError } from "./errors.js";
+import { LocalProtocolError, RemoteProtocolError } from "./errors.js";
 import {
   ERROR_BODY, PUSHES, REQUESTS,
   type ErrorBody, type Pushes, type Requests,
@@ -53,13 +53,22 @@ export type Answer = ReplyFrame | ErrorFrame | PushFrame;
 
 const encoder = new Encoder();
 
-/** Build a request frame; ShapeError when the body doesn't fit its type. */
+/** Build a request frame; LocalProtocolError when the body doesn't fit its type. */
 export function encodeRequest<T extends RequestKind>(
   type: T,
   id: number,
   body: Requests[T]["request"],
 ): Uint8Array {
-  return encoder.encode([type, id, REQUESTS[type].request.write(body, "")]).slice();
+  return encoder.encode([type, id, writeBody(type, body)]).slice();
+}
+
+function writeBody<T extends RequestKind>(type: T, body: Requests[T]["request"]): unknown {
+  try {
+    return REQUESTS[type].request.write(body, "");
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new LocalProtocolError(error.message, { cause: error });
+  }
 }
 
 /**

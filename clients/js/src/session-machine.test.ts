@@ -69,6 +69,14 @@ test("at most 32 requests wait at a time", () => {
   assert.throws(() => machine.request(RequestType.PING, { clientMs: 1 }), LocalProtocolError);
 });
 
+test("the hub's own limit counts where it is lower", () => {
+  const machine = new SessionMachine();
+  const limits = { in_flight_max: 1 };
+  machine.receive(encode([0x80, 0, 0, CHALLENGE.write(makeChallenge({ limits }), "")]));
+  machine.request(RequestType.CHALLENGE, { ttlMs: 1_000 });
+  assert.throws(() => machine.request(RequestType.LOGIN, LOGIN), LocalProtocolError);
+});
+
 test("a refusal carries code, advice and detail, and the session goes on", () => {
   const machine = opened();
   const { id } = machine.request(RequestType.PING, { clientMs: 1 });

@@ -22,6 +22,7 @@ const MOVES: Readonly<Record<SessionState, Partial<Record<Happening, SessionStat
 };
 const BEFORE_LOGIN: ReadonlySet<number> = new Set([RequestType.CHALLENGE, RequestType.LOGIN]);
 const LOGINS: ReadonlySet<number> = new Set([RequestType.LOGIN, RequestType.REFRESH]);
+/** Requests that wait for an answer, unless the challenge's limits name fewer. */
 const IN_FLIGHT_MAX = 32;
 const ID_MAX = 2 ** 32 - 1;
 
@@ -39,6 +40,7 @@ export type SessionEvent =
 export class SessionMachine {
   state: SessionState = "connecting";
   private lastId = 0;
+  private inFlightMax = IN_FLIGHT_MAX;
   private readonly inFlight = new Map<number, RequestKind>();
 
   /** Make a request's frame; LocalProtocolError when it isn't allowed now. */
@@ -65,6 +67,8 @@ export class SessionMachine {
     if (answer.kind === "push") {
       if (!isChallenge(answer)) return answer;
       this.move("challenge");
+      const told = answer.body.limits["in_flight_max"];
+      if (typeof told === "number" && told > 0) this.inFlightMax = Math.min(told, IN_FLIGHT_MAX);
       return { kind: "challenge", challenge: answer.body };
     }
     const type = this.take(answer.id);
@@ -94,8 +98,8 @@ export class SessionMachine {
   private requireAllowed(type: RequestKind): void {
     const allowed = this.state === "open" || (this.state === "challenged" && BEFORE_LOGIN.has(type));
     if (!allowed) throw new LocalProtocolError(`no request of type ${type} while ${this.state}`);
-    if (this.inFlight.size >= IN_FLIGHT_MAX) {
-      throw new LocalProtocolError(`${IN_FLIGHT_MAX} requests wait for an answer; await some`);
+    if (this.inFlight.size >= this.inFlightMax) {
+      throw new LocalProtocolError(`${this.inFlightMax} requests wait for an answer; await some`);
     }
   }
 

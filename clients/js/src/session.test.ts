@@ -198,6 +198,7 @@ test("a hub that answers no ping is left", async () => {
   const hub = new FakeHub();
   hub.on(RequestType.PING, () => null);
   const session = await open(hub, { pingIntervalMs: 2 });
+  // The ping's own timer keeps no program alive; `until` does while it waits.
   await until(() => hub.sockets.length > 1);
   assert.equal(hub.sockets[0]?.closed?.code, CloseCode.NO_PONG);
   await session.close();
@@ -230,6 +231,23 @@ test("a stream of quotes that the hub refuses throws", async () => {
   hub.on(RequestType.QUOTE_OPEN, () => new Refusal(ErrorCode.NO_ROUTE, { message: "max_fee" }));
   const session = await open(hub);
   await assert.rejects(session.quotes(WISH).next(), /300 no_route: max_fee/);
+  await session.close();
+});
+
+test("a stream that the hub refuses after a loss ends alone", async () => {
+  const hub = new FakeHub();
+  serveSubscriptions(hub, []);
+  hub.on(RequestType.QUOTE_OPEN, () => ({ sub: 2 }));
+  const session = await open(hub);
+  await session.trust.subscribe();
+  const reading = assert.rejects(session.quotes(WISH).next(), /300 no_route/);
+  await until(() => hub.bodies(RequestType.QUOTE_OPEN).length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  hub.on(RequestType.QUOTE_OPEN, () => new Refusal(ErrorCode.NO_ROUTE));
+  const back = new Promise((resolve) => session.on("reconnected", resolve));
+  hub.last.cut(1006);
+  await Promise.all([reading, back]);
+  assert.equal(hub.bodies(RequestType.SUBSCRIBE).length, 2);
   await session.close();
 });
 

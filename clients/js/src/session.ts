@@ -229,7 +229,7 @@ export class Session {
 
   private keepAlive(connection: Connection): ReturnType<typeof setInterval> {
     let missed = 0;
-    return setInterval(() => {
+    const timer = setInterval(() => {
       if (missed >= PINGS_MISSED_MAX) return connection.close(CloseCode.NO_PONG, "no answer");
       missed += 1;
       connection.request(RequestType.PING, { clientMs: Date.now() }).then(
@@ -237,6 +237,9 @@ export class Session {
         () => {}, // Lost or refused: the next turn of the interval counts it.
       );
     }, this.options.pingIntervalMs ?? PING_INTERVAL_MS);
+    // In Node the socket keeps the program alive while it is open; the timer alone must not.
+    (timer as { unref?: () => void }).unref?.();
+    return timer;
   }
 
   private lost(why: ConnectionClosed): void {
