@@ -12,7 +12,8 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "check_deploy.py"
 @pytest.fixture(scope="module")
 def checks() -> ModuleType:
     spec = importlib.util.spec_from_file_location("check_deploy", SCRIPT)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
