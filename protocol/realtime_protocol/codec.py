@@ -4,9 +4,9 @@ request ``[type, id, body]``, reply ``[type | 0x40, id, body]``, error reply
 ``[0x7F, id, [code, retry_after_ms, detail]]``, push ``[type, sub, offset, body]``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from msgspec import Meta, MsgspecError, Raw, Struct, ValidationError, msgpack
 
@@ -26,9 +26,12 @@ from realtime_protocol.messages import (
     RequestId,
     RequestType,
     Uint,
+    Uint8,
     Uint32,
     WalletTrust,
 )
+
+_Body = TypeVar("_Body", bound=Body)
 
 _NIL: Final = Raw(b"\xc0")
 
@@ -37,6 +40,10 @@ class _RequestEnvelope(Struct, array_like=True, frozen=True, gc=False):
     type: Annotated[int, Meta(ge=1, le=REQUEST_TYPE_MAX)]
     id: RequestId
     body: Raw = _NIL
+
+
+class _LoginHead(Struct, array_like=True, frozen=True, gc=False):
+    scheme: Uint8
 
 
 class _AnswerEnvelope(Struct, array_like=True, frozen=True, gc=False):
@@ -86,6 +93,7 @@ class Push:
 
 _encode: Final = msgpack.Encoder().encode
 _decode_request_envelope: Final = msgpack.Decoder(_RequestEnvelope).decode
+_decode_login_head: Final = msgpack.Decoder(_LoginHead).decode
 _decode_answer_envelope: Final = msgpack.Decoder(_AnswerEnvelope).decode
 _decode_uint: Final = msgpack.Decoder(Uint).decode
 _decode_error: Final = msgpack.Decoder(ErrorBody).decode
@@ -150,6 +158,14 @@ def decode_request_body(request: Request) -> Any:
         raise RequestError(ErrorCode.BAD_MESSAGE, str(error)) from error
 
 
+def decode_login_scheme(request: Request) -> int | None:
+    """Read only the scheme of a login, which a newer client may number higher than this version."""
+    try:
+        return _decode_login_head(request.body).scheme
+    except (MsgspecError, RecursionError):
+        return None
+
+
 def decode_answer(frame: bytes) -> Reply | ErrorReply | Push | None:
     """Read a frame from the hub: None for a push type that this version doesn't know.
 
@@ -180,13 +196,20 @@ def decode_reply_body(reply: Reply) -> Any:
 
 
 def decode_trust_snapshot(items: list[Raw]) -> list[WalletTrust]:
-    """Read the snapshot of a trust channel."""
-    return [_decode_wallet_trust(item) for item in items]
+    """Read the snapshot of a trust channel; RemoteProtocolError when it is bad."""
+    return _decode_each(_decode_wallet_trust, items)
 
 
 def decode_payment_snapshot(items: list[Raw]) -> list[PaymentStatus]:
-    """Read the snapshot of a pay channel."""
-    return [_decode_payment_status(item) for item in items]
+    """Read the snapshot of a pay channel; RemoteProtocolError when it is bad."""
+    return _decode_each(_decode_payment_status, items)
+
+
+def _decode_each(decode: Callable[[Raw], _Body], items: list[Raw]) -> list[_Body]:
+    try:
+        return [decode(item) for item in items]
+    except (MsgspecError, RecursionError) as error:
+        raise _unreadable(error) from error
 
 
 def _unreadable(error: Exception) -> RemoteProtocolError:

@@ -4,6 +4,7 @@ A code says what the client should do. The JS constants and docs/reference/codes
 from these tables by scripts/generate_tables.py.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -107,11 +108,18 @@ class CloseCode(IntEnum):
 CLOSE_REASON_BYTES_MAX = 123
 
 
-def close_reason(code: CloseCode, *, retry_ms: int | None = None, reference: str = "") -> str:
-    """Build the close reason: ``name;retry=ms;ref=id``, at most 123 bytes."""
+def close_reason(
+    code: CloseCode,
+    *,
+    retry_ms: int | None = None,
+    reference: str = "",
+    facts: Mapping[str, int] | None = None,
+) -> str:
+    """Build the close reason: ``name;retry=ms;ref=id;fact=number``, at most 123 bytes."""
     parts = [code.wire_name]
     if retry_ms is not None:
         parts.append(f"retry={retry_ms}")
     if reference:
         parts.append(f"ref={reference}")
+    parts += [f"{name}={value}" for name, value in (facts or {}).items()]
     return ";".join(parts).encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")
