@@ -234,7 +234,8 @@ class Administration:
             for setting in settings:
                 overlay = _overlay(change, setting)
                 if _lowers(overlay, self._book.standing(overlay.wallet)):
-                    log_seq = log_seq or await self._book.lower(overlay)
+                    lowered_at = await self._book.lower(overlay)
+                    log_seq = log_seq or lowered_at
         if log_seq != change.log_seq:
             await self._journal.set_log_seq(change.digest, log_seq)
             change = AdminChange(
