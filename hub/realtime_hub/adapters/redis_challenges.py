@@ -34,7 +34,7 @@ class RedisChallenges:
         except (RedisError, OSError, TimeoutError) as error:
             raise _unavailable() from error
         try:
-            return None if value is None else self._decode(value)
+            return self._decode(value) if isinstance(value, bytes) else None
         except (msgspec.MsgspecError, ValueError):
             return None  # Not ours: nobody can have been asked to sign it.
 

@@ -93,7 +93,10 @@ class SqliteAdminJournal:
                 f"SELECT {_COLUMNS} FROM admin_changes WHERE network_id = ? AND {condition}",  # noqa: S608  (only our own conditions)
                 (self._network_id(), value),
             )
-            return [AdminChange(*row[:4], Outcome(row[4])) for row in rows]
+            return [
+                AdminChange(digest, signed_tx, tick, log_seq, Outcome(outcome))
+                for digest, signed_tx, tick, log_seq, outcome in rows
+            ]
 
         return await self._locked(read)
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.problems import (
     handle_http_error,
     handle_request_error,
@@ -55,14 +56,6 @@ class RestAuth(Protocol):
     async def get(self, wallets: list[PublicKey]) -> list[Trust]:
         """Return what is known of each wallet."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the hub can serve, and what stands in the way."""
-
-    ready: bool
-    parts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def change(
     payload: bytes | None = None,
 ) -> bytes:
     unsigned = build_unsigned(
-        source=keys.public_key,
+        source=PublicKey(keys.public_key),
         destination=contract_public_key(index),
         amount_qu=amount_qu,
         tick=tick,

@@ -8,6 +8,7 @@ from fakes import FakeClock, SeededEntropy
 from qubic_vectors import qubic_vectors
 from realtime_hub.auth.login import Logins
 from realtime_hub.signatures import SignatureChecks
+from realtime_protocol._pure_fourq import N
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.login_text import LoginChallenge, build_login_text
@@ -23,7 +24,6 @@ from realtime_protocol.wallet_signatures import (
 VECTORS = qubic_vectors()
 KEYS = keypair(VECTORS["keys"][0]["seed"])
 OTHER = keypair(VECTORS["keys"][1]["seed"])
-ORDER = int(VECTORS["curve_order_hex"], 16)
 DOMAIN = "app.example"
 URI = "wss://hub.example/v1"
 
@@ -166,7 +166,7 @@ async def test_an_expired_challenge_is_refused_by_the_hubs_own_clock(
 async def test_the_malleated_twin_of_a_signature_is_refused(logins: Logins) -> None:
     challenge = issue(logins)
     signature = signed(challenge)
-    twin_s = int.from_bytes(signature[32:], "little") + ORDER
+    twin_s = int.from_bytes(signature[32:], "little") + N
     twin = signature[:32] + twin_s.to_bytes(32, "little")
     assert await refusal(logins, challenge, signature=twin) is ErrorCode.BAD_SIGNATURE
 

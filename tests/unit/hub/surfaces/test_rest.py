@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from asgi import Answer, call
-from realtime_hub.surfaces.rest import Readiness, RestContext, build_rest_app
+from realtime_hub.readiness import Readiness
+from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, encode_identity
