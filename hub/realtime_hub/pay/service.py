@@ -136,9 +136,13 @@ class PaymentService:
 
     async def run(self) -> None:
         """Recover once the network is known, then carry payments out until cancelled."""
+        await self.recover()
+        await self.executor.run()
+
+    async def recover(self) -> None:
+        """Wait for the network, then read its payments back; JournalCorrupt stops the hub."""
         await self._ticks.wait_ready()
         await self._ledger.recover(self._ticks.network_id)
-        await self.executor.run()
 
     # Trust changes ------------------------------------------------------------------------------
 
