@@ -190,9 +190,11 @@ class ChainWatcher:
         if before is not None and info.epoch == before.epoch and info.tick < before.tick:
             raise NodeUnavailable(f"the node is at tick {info.tick}, behind {before.tick}")
         self._heard_s = now_s
-        if before is None or info.epoch > before.epoch:
-            # A first look comes in the middle of a tick; an epoch's ticks before it are gone.
-            self._next_tick = max(self._next_tick, info.initial_tick, info.tick - 1)
+        if before is None:
+            self._next_tick = max(info.initial_tick, info.tick - 1)
+        elif info.epoch > before.epoch:
+            # What nodes had of the old epoch is gone; its last ticks can't be read any more.
+            self._next_tick = max(self._next_tick, info.initial_tick)
             self._tick_since_s = None
         elif info.tick > before.tick:
             self._measure(info.tick - before.tick, now_s)
