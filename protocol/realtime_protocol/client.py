@@ -37,6 +37,7 @@ CHALLENGE_TTL_MS_MAX: Final = 300_000
 REQUEST_ID_MAX: Final = 2**32 - 1
 IN_FLIGHT_MAX: Final = 32
 """Requests that wait for a reply, unless the challenge's limits name fewer."""
+IN_FLIGHT_LIMIT: Final = "in_flight_max"
 
 
 class ClientState(Enum):
@@ -131,6 +132,7 @@ class ClientSession:
         self._login: LoginReply | None = None
         self._next_id = 1
         self._in_flight: dict[int, RequestType] = {}
+        self._in_flight_max = IN_FLIGHT_MAX
 
     @property
     def state(self) -> ClientState:
@@ -151,6 +153,11 @@ class ClientSession:
     def in_flight(self) -> int:
         """How many requests wait for a reply."""
         return len(self._in_flight)
+
+    @property
+    def in_flight_max(self) -> int:
+        """How many may wait at once."""
+        return self._in_flight_max
 
     def challenge_left_ms(self, now_ms: int) -> int:
         """Return how long the challenge may still be signed, by this client's own clock."""
@@ -191,8 +198,10 @@ class ClientSession:
             raise LocalProtocolError(f"no request can be sent while {self._state.value}")
         if self._state is not ClientState.OPEN and kind not in _ALWAYS:
             raise LocalProtocolError(f"{kind.name.lower()} needs a login first")
-        if len(self._in_flight) >= IN_FLIGHT_MAX:
-            raise LocalProtocolError(f"{IN_FLIGHT_MAX} requests wait for their replies already")
+        if len(self._in_flight) >= self._in_flight_max:
+            raise LocalProtocolError(
+                f"{self._in_flight_max} requests wait for their replies already"
+            )
         request_id = self._free_id()
         self._in_flight[request_id] = kind
         return request_id, encode_request(kind, request_id, body)
@@ -270,6 +279,9 @@ class ClientSession:
         self._check_challenge(challenge)
         self._move("challenge")
         self._challenge = challenge
+        named = challenge.limits.get(IN_FLIGHT_LIMIT)
+        if isinstance(named, int):
+            self._in_flight_max = max(1, min(named, IN_FLIGHT_MAX))
         # The hub's clock may differ from ours; what is left of the challenge doesn't.
         self._challenge_ends_ms = now_ms + challenge.expires_ms - challenge.server_ms
 

@@ -202,6 +202,13 @@ def test_in_flight_requests_are_bounded() -> None:
         session.request(RequestType.PING, PingRequest(0))
 
 
+def test_a_hub_that_names_fewer_requests_in_flight_is_heard() -> None:
+    session = challenged(changed(limits={"in_flight_max": 1}))
+    session.ask_challenge(10_000)
+    with pytest.raises(LocalProtocolError, match="1 requests wait"):
+        session.ask_challenge(10_000)
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -1,0 +1,604 @@
+"""A hub for tests of programs that use this client: real frames on a free port, no chain behind.
+
+    async with FakeHub() as hub, connect(hub.url, wallet) as session:
+        await hub.set_trust(wallet.public_key, TrustStatus.BLOCKED)
+
+It knows what a program can meet: payments that settle, miss or hang, refusals, lost replies and
+connections, gaps, and, for the client's own tests, a hub that lies.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from msgspec.structs import replace
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from realtime_protocol.codec import encode_push, encode_raw
+from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.limits import Limits
+from realtime_protocol.login_resources import parse_resources
+from realtime_protocol.login_text import LoginChallenge, build_login_text
+from realtime_protocol.messages import (
+    Body,
+    Challenge,
+    Empty,
+    Gap,
+    GapCause,
+    Goaway,
+    GoawayCause,
+    Initiator,
+    Intent,
+    LoginReply,
+    PaymentGetRequest,
+    PaymentLevel,
+    PaymentState,
+    PaymentStatus,
+    PayReply,
+    PayRequest,
+    PayResign,
+    PingReply,
+    PingRequest,
+    PrepareKind,
+    PrepareReply,
+    PrepareRequest,
+    PushType,
+    Quote,
+    QuoteOpenReply,
+    QuoteOpenRequest,
+    RequestType,
+    ResignReason,
+    Route,
+    SubscribeReply,
+    SubscribeRequest,
+    Trust,
+    TrustChanged,
+    TrustReason,
+    TrustStatus,
+    TrustTier,
+    WalletTrust,
+)
+from realtime_protocol.server import (
+    ChallengeWanted,
+    Closing,
+    LoginSent,
+    Refused,
+    RequestSent,
+    ServerSession,
+)
+from realtime_protocol.transaction import build_unsigned, transaction_digest
+from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, WEBSOCKET_PATH
+from realtime_protocol.wallet_signatures import verify_login_signature
+
+FIRST_TICK: Final = 1_000_000
+TICKS_AHEAD: Final = 5
+TRUST_USE_MS: Final = 5_000
+SETTLES: Final = (PaymentState.BROADCAST, PaymentState.INCLUDED, PaymentState.SETTLED)
+
+
+@dataclass(slots=True)
+class FakePayment:
+    """A payment that the fake hub has taken."""
+
+    payer: PublicKey
+    idem: bytes
+    status: PaymentStatus
+    signed: list[bytes]
+    """The signed transaction of each attempt."""
+    intent: Intent
+
+
+@dataclass(slots=True)
+class _Sub:
+    """A subscription of one connection."""
+
+    number: int
+    channel: str
+    wallets: frozenset[bytes] = frozenset()
+    intent: Intent | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Client:
+    """A connection."""
+
+    websocket: ServerConnection
+    session: ServerSession
+    subs: dict[int, _Sub] = field(default_factory=dict)
+    next_sub: int = 1
+
+    def add(
+        self, channel: str, wallets: Sequence[bytes] = (), intent: Intent | None = None
+    ) -> _Sub:
+        sub = _Sub(self.next_sub, channel, frozenset(wallets), intent)
+        self.subs[sub.number] = sub
+        self.next_sub += 1
+        return sub
+
+
+class FakeHub:
+    """See the module. Everything that a test may want to turn is a plain attribute."""
+
+    def __init__(self) -> None:
+        self.tick = FIRST_TICK
+        self.fee_qu = 0
+        self.executable = True
+        self.outcome: Sequence[PaymentState] = SETTLES
+        """The states that follow *accepted* by themselves."""
+        self.payments: dict[bytes, FakePayment] = {}
+        self.logins = 0
+        self.requests: list[RequestType] = []
+        """Every request that came, in order."""
+        self.challenge_changes: dict[str, Any] = {}
+        """Fields in which the next challenges lie."""
+        self.tamper: Callable[[PrepareReply], PrepareReply] | None = None
+        """What a lying hub makes of the transaction it was asked to prepare."""
+        self._refusals: list[tuple[RequestType, RequestError]] = []
+        self._mute: list[tuple[RequestType, bool]] = []
+        self._trust: dict[bytes, Trust] = {}
+        self._trust_log: list[tuple[int, TrustChanged]] = []
+        self._trust_seq = 0
+        self._pay_log: list[tuple[int, PublicKey, PushType, Body]] = []
+        self._pay_seq = 0
+        self._epoch = secrets.token_bytes(8)
+        self._quoted: dict[bytes, Intent] = {}
+        self._clients: list[_Client] = []
+        self._server: Server
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._serve,
+            "127.0.0.1",
+            0,
+            subprotocols=[Subprotocol(SUBPROTOCOL_MSGPACK)],
+            compression=None,
+            close_timeout=1,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        """What to connect to."""
+        return f"ws://{self.domain}{WEBSOCKET_PATH}"
+
+    @property
+    def domain(self) -> str:
+        """The domain in the login text."""
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    # What a test does to the world ------------------------------------------------------------
+
+    async def set_trust(
+        self,
+        wallet: bytes,
+        status: TrustStatus,
+        score: int = 80,
+        *,
+        reason: int = 0,
+        pending: bool = False,
+    ) -> None:
+        """Change a wallet's trust, tell who watches, and close a blocked wallet's sessions."""
+        self._trust_seq += 1
+        now_ms = _now_ms()
+        self._trust[wallet] = Trust(
+            status, score, self._trust_seq, reason, TrustTier.L1, 0, now_ms + TRUST_USE_MS
+        )
+        change = TrustChanged(
+            wallet, status, score, reason, Initiator.ADMIN, now_ms, now_ms + TRUST_USE_MS, pending
+        )
+        self._trust_log.append((self._trust_seq, change))
+        for client in list(self._clients):
+            await self._tell_trust(client, self._trust_seq, change)
+            if status is TrustStatus.BLOCKED and client.session.wallet == wallet:
+                await self._close(client, CloseCode.WALLET_BLOCKED)
+
+    async def set_route(self, *, fee_qu: int = 0, executable: bool = True) -> None:
+        """Change the one route, and push a new quote to every stream."""
+        self.fee_qu, self.executable = fee_qu, executable
+        for client in list(self._clients):
+            for sub in list(client.subs.values()):
+                if sub.intent is not None:
+                    await self._push(client, PushType.QUOTE, sub, 0, self._quote(sub.intent))
+
+    async def advance(self, payment_id: bytes, state: PaymentState) -> None:
+        """Move a payment on; *missed* also asks for another signature."""
+        payment = self.payments[payment_id]
+        payment.status = replace(
+            payment.status, state=state, state_seq=payment.status.state_seq + 1
+        )
+        await self._tell_payment(payment, PushType.PAYMENT_STATUS, payment.status)
+        if state is PaymentState.MISSED:
+            resign = PayResign(payment_id, ResignReason.TICK_WITHOUT_IT, _now_ms() + 600_000)
+            await self._tell_payment(payment, PushType.PAY_RESIGN, resign)
+
+    async def drop(self, code: int | None = None, reason: str = "") -> None:
+        """End every connection: with a close frame of that code, or by just breaking off."""
+        for client in list(self._clients):
+            if code is None:
+                client.websocket.transport.abort()
+            else:
+                await client.websocket.close(code, reason)
+
+    async def goaway(self) -> None:
+        """Ask every client to connect anew, now."""
+        for client in list(self._clients):
+            body = Goaway(0, 0, GoawayCause.DRAINING, resume_ok=False)
+            await self._send(client, encode_push(PushType.GOAWAY, 0, 0, body))
+
+    async def gap(self) -> None:
+        """Lose positions: every stream gets the word of a gap, then its state anew."""
+        self.forget_positions()
+        for client in list(self._clients):
+            for sub in list(client.subs.values()):
+                body = Gap(sub.number, 1, self._trust_seq, GapCause.EPOCH)
+                await self._push(client, PushType.GAP, sub, 0, body)
+                for wallet in self._watched(client, sub):
+                    await self._push(
+                        client, PushType.TRUST_CHANGED, sub, self._trust_seq, self._state_of(wallet)
+                    )
+
+    def forget_positions(self) -> None:
+        """Make every position of the past unrecoverable."""
+        self._epoch = secrets.token_bytes(8)
+        self._trust_log.clear()
+        self._pay_log.clear()
+
+    def refuse_next(self, kind: RequestType, error: RequestError) -> None:
+        """Refuse the next request of that kind."""
+        self._refusals.append((kind, error))
+
+    def mute_next(self, kind: RequestType, *, done: bool) -> None:
+        """Break the connection instead of answering the next such request, *done* or not."""
+        self._mute.append((kind, done))
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    # One connection ---------------------------------------------------------------------------
+
+    async def _serve(self, websocket: ServerConnection) -> None:
+        session = ServerSession(
+            Limits(requests_per_s=10_000, requests_burst=10_000), now_s=_now_s()
+        )
+        client = _Client(websocket, session)
+        self._clients.append(client)
+        try:
+            await websocket.send(session.open(self._challenge(10_000), now_s=_now_s()))
+            async for frame in websocket:
+                if isinstance(frame, bytes):
+                    await self._take(client, frame)
+        except ConnectionClosed:
+            pass
+        finally:
+            self._clients.remove(client)
+            session.close()
+
+    async def _take(self, client: _Client, frame: bytes) -> None:
+        session = client.session
+        event = session.receive(frame, now_s=_now_s(), now_ms=_now_ms())
+        match event:
+            case Refused(refusal):
+                await self._send(client, refusal)
+            case Closing():
+                pass
+            case ChallengeWanted(request_id, ttl_ms):
+                challenge = self._challenge(ttl_ms)
+                answer = session.answer_challenge(
+                    request_id, challenge, ttl_ms=ttl_ms, now_s=_now_s()
+                )
+                await self._send(client, answer)
+            case LoginSent():
+                await self._log_in(client, event)
+            case RequestSent():
+                await self._answer(client, event)
+        if session.closing is not None:
+            await client.websocket.close(session.closing.code, session.closing.reason)
+
+    async def _log_in(self, client: _Client, event: LoginSent) -> None:
+        self.requests.append(RequestType.REFRESH if event.refresh else RequestType.LOGIN)
+        try:
+            self._require_not_refused(RequestType.LOGIN)
+            scopes = self._prove(event)
+        except RequestError as error:
+            await self._send(client, client.session.login_refused(event.id, error))
+            if error.code is ErrorCode.WALLET_BLOCKED:
+                await self._close(client, CloseCode.WALLET_BLOCKED)
+            return
+        self.logins += 1
+        wallet = PublicKey(event.proof.wallet)
+        reply = LoginReply(
+            f"fake-{self.logins}", b"", 0, _now_ms() + 86_400_000, self._trust_of(wallet), scopes
+        )
+        await self._send(
+            client,
+            client.session.login_proven(
+                event.id,
+                reply,
+                wallet=wallet,
+                scopes=frozenset(scopes),
+                expires_s=_now_s() + 86_400,
+            ),
+        )
+
+    def _prove(self, event: LoginSent) -> list[str]:
+        proof, challenge = event.proof, event.challenge
+        text = build_login_text(
+            LoginChallenge(
+                challenge.nonce,
+                challenge.issued_ms,
+                challenge.expires_ms,
+                challenge.domain,
+                challenge.uri,
+                challenge.chain,
+                challenge.request_id,
+            ),
+            proof.wallet,
+            proof.resources,
+        )
+        if not verify_login_signature(proof.scheme, proof.wallet, text, proof.signature):
+            raise RequestError(ErrorCode.BAD_SIGNATURE, "the signature is not this wallet's")
+        if self._trust_of(proof.wallet).status is TrustStatus.BLOCKED:
+            raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
+        return list(parse_resources(proof.resources, now_ms=_now_ms()).scopes)
+
+    async def _answer(self, client: _Client, event: RequestSent) -> None:
+        self.requests.append(event.kind)
+        muted = self._take_mute(event.kind)
+        if muted is not None and not muted:
+            client.websocket.transport.abort()
+            return
+        try:
+            self._require_not_refused(event.kind)
+            body, after = self._do(client, event)
+        except RequestError as error:
+            await self._send(client, client.session.refuse(event.id, error))
+            return
+        if muted:
+            client.websocket.transport.abort()
+            return
+        await self._send(client, client.session.answer(event.id, body))
+        for frame in after:
+            await self._send(client, frame)
+        if event.kind is RequestType.PAY:
+            await self._carry_out(body.payment_id)
+        if event.kind is RequestType.LOGOUT:
+            await client.websocket.close(1000)
+
+    def _do(self, client: _Client, event: RequestSent) -> tuple[Any, list[bytes]]:
+        """Return the reply and the pushes that follow it."""
+        match event.body:
+            case SubscribeRequest() as request:
+                return self._subscribe(client, request)
+            case QuoteOpenRequest(intent):
+                sub = client.add("quote", intent=intent)
+                push = encode_push(PushType.QUOTE, sub.number, 0, self._quote(intent))
+                return QuoteOpenReply(sub.number), [push]
+            case PrepareRequest() as request:
+                return self._prepare(client, request), []
+            case PayRequest() as request:
+                return self._pay(client, request), []
+            case PaymentGetRequest(payment_id):
+                return self._payment(payment_id).status, []
+            case PingRequest(client_ms):
+                return PingReply(client_ms, _now_ms(), [], backbone_ok=True), []
+            case list() as wallets:
+                return [self._trust_of(wallet) for wallet in wallets], []
+        if event.kind in (RequestType.UNSUBSCRIBE, RequestType.QUOTE_CLOSE):
+            client.subs.pop(event.body.sub, None)
+        elif event.kind is not RequestType.LOGOUT:
+            raise RequestError(ErrorCode.UNKNOWN_TYPE, "the fake hub doesn't serve that")
+        return Empty(), []
+
+    # Trust ------------------------------------------------------------------------------------
+
+    def _trust_of(self, wallet: bytes) -> Trust:
+        unknown = Trust(
+            TrustStatus.UNKNOWN, 0, 0, TrustReason.NOT_LISTED, TrustTier.L3, 0, _now_ms()
+        )
+        return self._trust.get(wallet, unknown)
+
+    def _state_of(self, wallet: bytes) -> TrustChanged:
+        trust = self._trust_of(wallet)
+        return TrustChanged(
+            wallet,
+            trust.status,
+            trust.score,
+            trust.reason,
+            Initiator.SYSTEM,
+            _now_ms(),
+            trust.use_until_ms,
+            pending=False,
+        )
+
+    def _watched(self, client: _Client, sub: _Sub) -> frozenset[bytes]:
+        if sub.channel == "trust:@me":
+            return frozenset({client.session.wallet or b""})
+        return sub.wallets
+
+    async def _tell_trust(self, client: _Client, seq: int, change: TrustChanged) -> None:
+        for sub in list(client.subs.values()):
+            if change.wallet in self._watched(client, sub):
+                await self._push(client, PushType.TRUST_CHANGED, sub, seq, change)
+
+    def _subscribe(
+        self, client: _Client, request: SubscribeRequest
+    ) -> tuple[SubscribeReply, list[bytes]]:
+        sub = client.add(request.channel, request.wallets or ())
+        position = request.position
+        recovered = position is not None and position.epoch == self._epoch
+        since = position.offset if position is not None else 0
+        if request.channel == "pay:@me":
+            mine = [each for each in self.payments.values() if each.payer == client.session.wallet]
+            snapshot = [encode_raw(each.status) for each in mine]
+            replay = [
+                encode_push(kind, sub.number, offset, body)
+                for offset, payer, kind, body in self._pay_log
+                if offset > since and payer == client.session.wallet
+            ]
+            head = self._pay_seq
+        else:
+            watched = self._watched(client, sub)
+            snapshot = [encode_raw(WalletTrust(each, self._trust_of(each))) for each in watched]
+            replay = [
+                encode_push(PushType.TRUST_CHANGED, sub.number, seq, change)
+                for seq, change in self._trust_log
+                if seq > since and change.wallet in watched
+            ]
+            head = self._trust_seq
+        if recovered:
+            return SubscribeReply(sub.number, self._epoch, head, None, recovered=True), replay
+        return SubscribeReply(sub.number, self._epoch, head, snapshot, recovered=False), []
+
+    # Quotes and payments ----------------------------------------------------------------------
+
+    def _quote(self, intent: Intent) -> Quote:
+        quote_id = secrets.token_bytes(16)
+        self._quoted[quote_id] = intent
+        route = Route("direct", "direct", [intent.source, intent.destination])
+        return Quote(
+            quote_id,
+            1,
+            route,
+            [],
+            self.fee_qu,
+            TICKS_AHEAD * 1_000,
+            self.tick + 10,
+            self.executable,
+            False,
+            None,
+        )
+
+    def _prepare(self, client: _Client, request: PrepareRequest) -> PrepareReply:
+        quote_id, attempt = request.quote_id or secrets.token_bytes(16), 1
+        if request.kind is PrepareKind.AGAIN and isinstance(request.of, bytes):
+            payment = self._payment(request.of)
+            intent, attempt = payment.intent, len(payment.signed) + 1
+            self.tick = max(self.tick, payment.status.tick + 1)
+        elif request.kind is PrepareKind.INTENT and isinstance(request.of, Intent):
+            intent = request.of
+        elif quote_id in self._quoted:
+            intent = self._quoted[quote_id]
+        else:
+            raise RequestError(ErrorCode.QUOTE_EXPIRED, "the quote is unknown")
+        self._quoted[quote_id] = intent
+        tick = self.tick + TICKS_AHEAD + -(-request.sign_within_ms // 1_000)
+        unsigned = build_unsigned(
+            PublicKey(client.session.wallet or b""),
+            PublicKey(intent.destination),
+            intent.amount_qu,
+            tick,
+        )
+        reply = PrepareReply(unsigned, tick, quote_id, attempt)
+        return reply if self.tamper is None else self.tamper(reply)
+
+    def _pay(self, client: _Client, request: PayRequest) -> PayReply:
+        payer = PublicKey(client.session.wallet or b"")
+        known = next((one for one in self.payments.values() if one.idem == request.idem), None)
+        txid = transaction_digest(request.signed_tx)
+        tick = int.from_bytes(request.signed_tx[72:76], "little")
+        if known is None:
+            status = PaymentStatus(
+                secrets.token_bytes(16), 1, PaymentState.ACCEPTED, tick, txid, PaymentLevel.NONE
+            )
+            known = FakePayment(
+                payer, request.idem, status, [request.signed_tx], self._quoted[request.quote_id]
+            )
+            self.payments[status.payment_id] = known
+        elif request.attempt == len(known.signed) + 1:
+            if known.status.state is not PaymentState.MISSED:
+                raise RequestError(ErrorCode.IDEMPOTENCY_CONFLICT, "the last attempt isn't missed")
+            known.signed.append(request.signed_tx)
+            known.status = replace(
+                known.status,
+                state=PaymentState.ACCEPTED,
+                state_seq=known.status.state_seq + 1,
+                txid=txid,
+                tick=tick,
+            )
+        return PayReply(known.status.payment_id, PaymentState.ACCEPTED, request.attempt)
+
+    async def _carry_out(self, payment_id: bytes) -> None:
+        payment = self.payments[payment_id]
+        if payment.status.state is PaymentState.ACCEPTED:
+            await self._tell_payment(payment, PushType.PAYMENT_STATUS, payment.status)
+            for state in self.outcome:
+                await self.advance(payment_id, state)
+
+    def _payment(self, payment_id: bytes) -> FakePayment:
+        if payment_id not in self.payments:
+            raise RequestError(ErrorCode.BAD_MESSAGE, "no such payment")
+        return self.payments[payment_id]
+
+    async def _tell_payment(self, payment: FakePayment, kind: PushType, body: Body) -> None:
+        self._pay_seq += 1
+        self._pay_log.append((self._pay_seq, payment.payer, kind, body))
+        for client in list(self._clients):
+            for sub in list(client.subs.values()):
+                if sub.channel == "pay:@me" and client.session.wallet == payment.payer:
+                    await self._push(client, kind, sub, self._pay_seq, body)
+
+    # Sending ----------------------------------------------------------------------------------
+
+    async def _push(
+        self, client: _Client, kind: PushType, sub: _Sub, offset: int, body: Body
+    ) -> None:
+        await self._send(client, encode_push(kind, sub.number, offset, body))
+
+    async def _send(self, client: _Client, frame: bytes) -> None:
+        try:
+            await client.websocket.send(frame)
+        except ConnectionClosed:
+            return
+
+    async def _close(self, client: _Client, code: CloseCode) -> None:
+        await client.websocket.close(int(code), close_reason(code))
+
+    def _challenge(self, ttl_ms: int) -> Challenge:
+        now_ms = _now_ms()
+        issued_ms = now_ms - now_ms % 1_000
+        challenge = Challenge(
+            secrets.token_hex(11),
+            issued_ms,
+            issued_ms + max(2_000, ttl_ms - ttl_ms % 1_000),
+            self.domain,
+            self.url,
+            "fake",
+            secrets.token_hex(8),
+            now_ms,
+            Limits().as_detail(),
+            self._epoch,
+        )
+        return replace(challenge, **self.challenge_changes)
+
+    def _require_not_refused(self, kind: RequestType) -> None:
+        for index, (refused, error) in enumerate(self._refusals):
+            if refused is kind:
+                del self._refusals[index]
+                raise error
+
+    def _take_mute(self, kind: RequestType) -> bool | None:
+        for index, (muted, done) in enumerate(self._mute):
+            if muted is kind:
+                del self._mute[index]
+                return done
+        return None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _now_s() -> float:
+    return time.monotonic()
