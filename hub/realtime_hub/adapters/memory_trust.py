@@ -1,0 +1,96 @@
+"""Trust log and shared cache in this process: for one hub without Redis, and for tests."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from realtime_hub.auth.model import EntryKind, LogEntry
+from realtime_hub.auth.ports import CachedRecord
+from realtime_hub.clock import Entropy
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.messages import Position
+
+ENTRIES_MAX: Final = 65_536
+RECORDS_MAX: Final = 1_000_000
+_EPOCH_BYTES: Final = 8
+
+
+class MemoryTrustLog:
+    """Keeps the newest *entries_max* entries; its epoch is new with each start."""
+
+    def __init__(self, entropy: Entropy, *, entries_max: int = ENTRIES_MAX) -> None:
+        self._epoch = entropy.token(_EPOCH_BYTES)
+        self._entries: deque[LogEntry] = deque(maxlen=entries_max)
+        self._head = 0
+        self._sequences: dict[PublicKey, int] = {}
+        self._chain_sequence: int | None = None
+        self._deliver: Callable[[LogEntry], None] | None = None
+
+    async def append(self, draft: LogEntry) -> int | None:
+        """Append and deliver at once; None for a chain record that isn't newer."""
+        if draft.kind is EntryKind.CHAIN:
+            if draft.chain_sequence <= self._sequences.get(draft.wallet, 0):
+                return None
+            self._sequences[draft.wallet] = draft.chain_sequence
+            self._chain_sequence = max(self._chain_sequence or 0, draft.chain_sequence)
+        self._head += 1
+        entry = replace(draft, log_seq=self._head)
+        self._entries.append(entry)
+        if self._deliver is not None:
+            self._deliver(entry)
+        return entry.log_seq
+
+    async def read_since(self, offset: int) -> list[LogEntry] | None:
+        """Return what came after *offset*; None when it is no longer kept."""
+        if offset + 1 < self._head + 1 - len(self._entries):
+            return None
+        return [entry for entry in self._entries if entry.log_seq > offset]
+
+    def position(self) -> Position:
+        """The head: everything was delivered when it was appended."""
+        return Position(self._epoch, self._head)
+
+    @property
+    def trouble(self) -> str | None:
+        """Memory is always there."""
+        return None
+
+    async def chain_sequence(self) -> int | None:
+        """Return the newest chain sequence."""
+        return self._chain_sequence
+
+    async def follow(self, deliver: Callable[[LogEntry], None], reset: Callable[[], None]) -> None:
+        """Deliver what is there and then each entry as it is appended, for ever."""
+        for entry in list(self._entries):
+            deliver(entry)
+        self._deliver = deliver
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._deliver = None
+
+
+class MemoryTrustCache:
+    """The last *records_max* records; the one that was written longest ago goes first."""
+
+    def __init__(self, *, records_max: int = RECORDS_MAX) -> None:
+        self._records: OrderedDict[PublicKey, CachedRecord] = OrderedDict()
+        self._records_max = records_max
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
+        """Return what is kept of each wallet."""
+        return [self._records.get(wallet) for wallet in wallets]
+
+    async def put(self, records: Sequence[CachedRecord]) -> None:
+        """Keep each unless a newer one is kept already."""
+        for cached in records:
+            wallet = cached.record.wallet
+            kept = self._records.get(wallet)
+            if kept is not None and kept.record.chain_sequence > cached.record.chain_sequence:
+                continue
+            self._records[wallet] = cached
+            self._records.move_to_end(wallet)
+        while len(self._records) > self._records_max:
+            self._records.popitem(last=False)

@@ -1,0 +1,107 @@
+"""What TurboAuth needs from outside to know whom to trust."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from realtime_hub.auth.model import LogEntry, TrustRecord
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.messages import Position
+from realtime_protocol.qubic.contract_abi import ContractInfo
+
+
+class SourceUnavailable(Exception):  # noqa: N818 - names a state of the world, not a mistake
+    """No source of trust gave an answer that counts."""
+
+
+class LogUnavailable(Exception):  # noqa: N818 - names a state of the world, not a mistake
+    """The trust log or the shared cache could not be reached in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedRecord:
+    """A chain record and when it was last read from the chain, epoch ms."""
+
+    record: TrustRecord
+    verified_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChange:
+    """A changed record of the source, in the order of chain_sequence."""
+
+    record: TrustRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanges:
+    """What changed after a sequence; *overrun* when older changes are no longer listed."""
+
+    last_sequence: int
+    overrun: bool
+    changes: tuple[TrustRecord, ...]
+
+
+class TrustSource(Protocol):
+    """L3: the TurboAuth contract. Every method raises SourceUnavailable."""
+
+    async def info(self) -> ContractInfo:
+        """Return what the contract says of itself."""
+        ...
+
+    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord | None]:
+        """Return the record of each wallet; None for one that isn't listed."""
+        ...
+
+    async def changes(self, since_sequence: int) -> SourceChanges:
+        """Return up to 256 changes after *since_sequence*."""
+        ...
+
+
+class TrustCache(Protocol):
+    """L2: records that hubs share. Losing one is allowed; going back to an older one isn't."""
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
+        """Return what is kept of each wallet; LogUnavailable when that can't be told."""
+        ...
+
+    async def put(self, records: Sequence[CachedRecord]) -> None:
+        """Keep each unless a newer chain_sequence is kept already."""
+        ...
+
+
+class TrustLog(Protocol):
+    """The one order of trust changes, for every hub that shares it.
+
+    *deliver* of :meth:`follow` gets every entry after its start, in order, each once. When the
+    log's epoch changes, *reset* is called: positions have lost their meaning.
+    """
+
+    async def append(self, draft: LogEntry) -> int | None:
+        """Append an entry (its log_seq, hash and MAC are the log's to set); return its place.
+
+        None for a chain record that isn't newer than the one the log has. LogUnavailable when the
+        outcome can't be told.
+        """
+        ...
+
+    async def read_since(self, offset: int) -> list[LogEntry] | None:
+        """Return what came after *offset*; None when that is no longer kept."""
+        ...
+
+    def position(self) -> Position:
+        """Where this hub is in the log."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the log can't be vouched for now; None when it can."""
+        ...
+
+    async def chain_sequence(self) -> int | None:
+        """Return the newest chain sequence that the log has; None for an empty log."""
+        ...
+
+    async def follow(self, deliver: Callable[[LogEntry], None], reset: Callable[[], None]) -> None:
+        """Deliver entries for ever."""
+        ...

@@ -1,0 +1,478 @@
+"""The trust book: what this hub knows of wallets, from which tier, and every change to it.
+
+Answers come from memory (L1), the shared cache (L2) or the TurboAuth contract (L3). Changes come
+from one log only, in its order; what is read beside it may only bring a newer chain record.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from realtime_hub.auth.model import EntryKind, LogEntry, Overlay, TrustChange, TrustRecord
+from realtime_hub.auth.ports import (
+    CachedRecord,
+    LogUnavailable,
+    SourceUnavailable,
+    TrustCache,
+    TrustLog,
+    TrustSource,
+)
+from realtime_hub.auth.standing import Standing, unavailable
+from realtime_hub.clock import Clock
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.messages import (
+    Initiator,
+    Position,
+    Trust,
+    TrustChanged,
+    TrustReason,
+    TrustStatus,
+    TrustTier,
+)
+from realtime_protocol.qubic.contract_abi import ABI_VERSION, MAGIC, ContractInfo
+
+logger = logging.getLogger(__name__)
+
+WALLETS_PER_CALL_MAX: Final = 16
+CHANGES_ROUNDS_MAX: Final = 64
+"""Calls for changes in one go, 256 changes each; what is left comes at the next tick."""
+POLL_S: Final = 1.0
+"""Changes are looked for at each tick, and this often when no tick is heard of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustLimits:
+    """Bounds and lifetimes of the tiers."""
+
+    wallets_max: int = 100_000
+    """Wallets in L1."""
+    ttl_ms: int = 5_000
+    """How long an answer from L1 may be used without reading the chain's word again."""
+    cache_ttl_ms: int = 30_000
+    """How long an L2 record counts after it was read from the chain."""
+    not_listed_ttl_ms: int = 2_000
+    """How long "not listed" is remembered: listing a new wallet shows after this at the latest."""
+    source_timeout_s: float = 0.25
+    cache_timeout_s: float = 0.05
+
+
+class TrustBook:
+    """One owner runs :meth:`run`; everybody else asks and listens.
+
+    *listeners* get each change in log order, once, and must return at once. *admin* is the
+    configured administrator: the contract counts only when it names the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: TrustLog,
+        cache: TrustCache,
+        source: TrustSource | None,
+        clock: Clock,
+        admin: PublicKey | None,
+        chain_trouble: Callable[[], str | None] = lambda: None,
+        limits: TrustLimits | None = None,
+    ) -> None:
+        self.listeners: list[Callable[[TrustChange], None]] = []
+        self.contract_admin: PublicKey | None = None
+        self._log = log
+        self._cache = cache
+        self._source = source
+        self._clock = clock
+        self._admin = admin
+        self._chain_trouble = chain_trouble
+        self._limits = limits or TrustLimits()
+        self._known: OrderedDict[PublicKey, Standing] = OrderedDict()
+        self._pending: dict[PublicKey, Overlay] = {}
+        self._reading: dict[PublicKey, asyncio.Future[Trust]] = {}
+        self._sequence: int | None = None
+        self._contract_trouble: str | None = "the TurboAuth contract hasn't answered yet"
+        self._ticked = asyncio.Event()
+
+    # Asking -------------------------------------------------------------------------------------
+
+    @property
+    def trouble(self) -> str | None:
+        """What stands between this hub and vouching for its answers; None when nothing does."""
+        return self._log.trouble or self._chain_trouble() or self._contract_trouble
+
+    @property
+    def backbone_ok(self) -> bool:
+        """Whether this hub can vouch for its answers."""
+        return self.trouble is None
+
+    def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
+        """Answer from L1 at once; None when that doesn't cover every wallet."""
+        if not self.backbone_ok:
+            return None
+        now_ms = self._clock.now_ms()
+        answers = []
+        for wallet in wallets:
+            standing = self._known.get(wallet)
+            if standing is None or now_ms >= self._good_until_ms(standing):
+                return None
+            answers.append(self._answer(standing, TrustTier.L1, now_ms))
+        return answers
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
+        """Answer from the nearest tier that knows; never raises, UNKNOWN says why."""
+        answers = self.peek(wallets)
+        if answers is not None:
+            return answers
+        missing = [w for w in dict.fromkeys(wallets) if w not in self._reading and not self._l1(w)]
+        if missing:
+            await self._read_all(missing)
+        return [self._l1(wallet) or await self._read_by_other(wallet) for wallet in wallets]
+
+    async def fresh(self, wallet: PublicKey) -> Trust:
+        """Answer for money: the shared record is read now; RequestError 108 when it can't be."""
+        trouble = self.trouble
+        if trouble is not None:
+            raise _no_backbone(trouble)
+        try:
+            async with asyncio.timeout(self._limits.cache_timeout_s):
+                [cached] = await self._cache.get([wallet])
+        except (LogUnavailable, TimeoutError) as error:
+            raise _no_backbone("the shared trust record can't be read now") from error
+        if cached is not None:
+            self._absorb(wallet, cached.record, verified_ms=cached.verified_ms)
+        [trust] = await self.get([wallet])
+        if trust.reason == TrustReason.UNAVAILABLE:
+            raise _no_backbone("the wallet's trust can't be read now")
+        return trust
+
+    def standing(self, wallet: PublicKey) -> TrustRecord | None:
+        """Return the chain's word on a wallet as this hub knows it."""
+        held = self._known.get(wallet)
+        return None if held is None else held.record
+
+    def position(self) -> Position:
+        """Where this hub is in the trust log."""
+        return self._log.position()
+
+    async def changes_since(self, position: Position) -> list[TrustChange] | None:
+        """Return what came after *position*; None when that can't be told any more."""
+        here = self._log.position()
+        if position.epoch != here.epoch or position.offset > here.offset:
+            return None
+        if position.offset == here.offset:
+            return []
+        try:
+            entries = await self._log.read_since(position.offset)
+        except LogUnavailable:
+            return None
+        if entries is None:
+            return None
+        return [self._change_of(entry) for entry in entries if entry.log_seq <= here.offset]
+
+    # Pending changes ----------------------------------------------------------------------------
+
+    def overlays(self) -> list[Overlay]:
+        """Return the pending changes that stand."""
+        return list(self._pending.values())
+
+    async def lower(self, overlay: Overlay) -> int:
+        """Put a pending change over a wallet, on every hub; return its place in the log."""
+        draft = self._draft(
+            EntryKind.PENDING, overlay, overlay.status, overlay.score, overlay.reason
+        )
+        return await self._append(draft)
+
+    async def withdraw(self, overlay: Overlay) -> int:
+        """Take a pending change back, on every hub; return the correction's place in the log."""
+        held = self._known.get(overlay.wallet) or Standing(None)
+        back = replace(held, overlay=None).effective()
+        draft = self._draft(EntryKind.WITHDRAWN, overlay, back.status, back.score, back.reason)
+        return await self._append(draft)
+
+    def _draft(
+        self, kind: EntryKind, overlay: Overlay, status: TrustStatus, score: int, reason: int
+    ) -> LogEntry:
+        held = self._known.get(overlay.wallet)
+        return LogEntry(
+            log_seq=0,
+            kind=kind,
+            wallet=overlay.wallet,
+            status=status,
+            score=score,
+            reason=reason,
+            initiator=Initiator.ADMIN if kind is EntryKind.PENDING else Initiator.SYSTEM,
+            event_ms=self._clock.now_ms(),
+            chain_sequence=0 if held is None else held.chain_sequence,
+            target_tick=overlay.target_tick,
+            digest=overlay.digest,
+            previous_hash=b"",
+            mac=b"",
+        )
+
+    async def _append(self, draft: LogEntry) -> int:
+        try:
+            return await self._log.append(draft) or 0
+        except LogUnavailable as error:
+            raise _no_backbone("the trust log can't be written now") from error
+
+    # Following ----------------------------------------------------------------------------------
+
+    def on_tick(self, _processed: object) -> None:
+        """Tell that the chain moved on."""
+        self._ticked.set()
+
+    async def run(self) -> None:
+        """Follow the log and the contract for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._log.follow(self._apply, self._reset), name="trust log")
+            group.create_task(self._follow_contract(), name="trust contract")
+
+    async def _follow_contract(self) -> None:
+        while True:
+            try:
+                await self._read_changes()
+            except SourceUnavailable as error:
+                self._note_contract(str(error))
+            except LogUnavailable as error:
+                logger.warning("chain changes wait for the trust log: %s", error)
+            self._ticked.clear()
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._ticked.wait()
+            except TimeoutError:
+                pass
+
+    async def _read_changes(self) -> None:
+        source = self._source
+        if source is None:
+            raise SourceUnavailable("no TurboAuth contract is configured")
+        if self._chain_trouble() is not None:
+            return
+        info = self._require_ours(await source.info())
+        if self._sequence is None:
+            known = await self._log.chain_sequence()
+            self._sequence = info.last_sequence if known is None else known
+        self._note_contract(None)
+        for _ in range(CHANGES_ROUNDS_MAX):
+            if self._sequence >= info.last_sequence:
+                return
+            found = await source.changes(self._sequence)
+            if found.overrun:
+                self._reread_all()
+                self._sequence = found.last_sequence
+                return
+            for record in found.changes:
+                await self._log.append(self._chain_draft(record))
+                self._sequence = record.chain_sequence
+            if not found.changes:
+                return
+
+    def _require_ours(self, info: ContractInfo) -> ContractInfo:
+        """The contract counts only when it is TurboAuth, of our ABI, under our administrator."""
+        if info.magic != MAGIC or info.abi_version != ABI_VERSION:
+            raise SourceUnavailable("that contract is not TurboAuth of ABI version 1")
+        if self._admin is None or info.admin != self._admin:
+            raise SourceUnavailable("the contract obeys another administrator than hub.admin")
+        self.contract_admin = PublicKey(info.admin)
+        return info
+
+    def _note_contract(self, trouble: str | None) -> None:
+        if trouble != self._contract_trouble:
+            logger.warning("TurboAuth contract: %s", trouble or "followed")
+        self._contract_trouble = trouble
+        if trouble is not None:
+            self.contract_admin = None
+
+    def _chain_draft(self, record: TrustRecord) -> LogEntry:
+        return LogEntry(
+            log_seq=0,
+            kind=EntryKind.CHAIN,
+            wallet=record.wallet,
+            status=record.status,
+            score=record.score,
+            reason=record.reason,
+            initiator=Initiator.CHAIN,
+            event_ms=self._clock.now_ms(),
+            chain_sequence=record.chain_sequence,
+            target_tick=record.updated_tick,
+            digest=b"",
+            previous_hash=b"",
+            mac=b"",
+        )
+
+    def _apply(self, entry: LogEntry) -> None:
+        """Take one entry of the log: memory first, then whoever listens."""
+        held = self._known.get(entry.wallet) or Standing(None, self._pending.get(entry.wallet))
+        if entry.kind is EntryKind.CHAIN:
+            held = held.absorb(_record_of(entry), verified_ms=self._clock.now_ms())
+        elif entry.kind is EntryKind.PENDING:
+            held = replace(held, overlay=_overlay_of(entry))
+        elif held.overlay is not None and held.overlay.digest == entry.digest:
+            held = replace(held, overlay=None)
+        self._keep(entry.wallet, replace(held, log_seq=entry.log_seq))
+        change = self._change_of(entry)
+        for listener in self.listeners:
+            listener(change)
+
+    def _change_of(self, entry: LogEntry) -> TrustChange:
+        """Return what an entry means to a listener: a chain record may lie under a change."""
+        status, score, reason = entry.status, entry.score, entry.reason
+        overlay = self._pending.get(entry.wallet)
+        if entry.kind is EntryKind.CHAIN and overlay is not None:
+            lowered = Standing(_record_of(entry), overlay).effective()
+            status, score, reason = lowered.status, lowered.score, lowered.reason
+        body = TrustChanged(
+            entry.wallet,
+            status,
+            score,
+            reason,
+            entry.initiator,
+            entry.event_ms,
+            entry.event_ms + self._limits.ttl_ms,
+            overlay is not None,
+        )
+        return TrustChange(entry.log_seq, body)
+
+    def _reset(self) -> None:
+        """The log's positions have lost their meaning: everything is read again."""
+        logger.warning("the trust log began anew; all records are read again")
+        self._reread_all()
+
+    def _reread_all(self) -> None:
+        # A block stays a block: only how long the answer is good for is forgotten.
+        for wallet, held in self._known.items():
+            self._known[wallet] = replace(held, verified_ms=0)
+
+    # Tiers --------------------------------------------------------------------------------------
+
+    def _l1(self, wallet: PublicKey) -> Trust | None:
+        answers = self.peek([wallet])
+        return None if answers is None else answers[0]
+
+    async def _read_by_other(self, wallet: PublicKey) -> Trust:
+        """Wait for whoever reads this wallet already; else say what memory can vouch for."""
+        reading = self._reading.get(wallet)
+        if reading is not None:
+            return await asyncio.shield(reading)
+        return self._stale(wallet)
+
+    async def _read_all(self, wallets: Sequence[PublicKey]) -> None:
+        """Read wallets from L2, the rest from L3; one reader a wallet, the others wait for it."""
+        loop = asyncio.get_running_loop()
+        for wallet in wallets:
+            self._reading[wallet] = loop.create_future()
+        tiers: dict[PublicKey, TrustTier] = {}
+        try:
+            rest = await self._read_cache(wallets, tiers)
+            for start in range(0, len(rest), WALLETS_PER_CALL_MAX):
+                await self._read_source(rest[start : start + WALLETS_PER_CALL_MAX], tiers)
+        finally:
+            now_ms = self._clock.now_ms()
+            for wallet in wallets:
+                self._reading.pop(wallet).set_result(self._read_answer(wallet, tiers, now_ms))
+
+    def _read_answer(
+        self, wallet: PublicKey, tiers: dict[PublicKey, TrustTier], now_ms: int
+    ) -> Trust:
+        standing, tier = self._known.get(wallet), tiers.get(wallet)
+        if standing is None or tier is None:
+            return self._stale(wallet)
+        answer = self._answer(standing, tier, now_ms)
+        if answer.status is TrustStatus.ACTIVE and not self.backbone_ok:
+            return unavailable(now_ms)
+        return answer
+
+    async def _read_cache(
+        self, wallets: Sequence[PublicKey], tiers: dict[PublicKey, TrustTier]
+    ) -> list[PublicKey]:
+        """Take what L2 has; return what it hasn't."""
+        try:
+            async with asyncio.timeout(self._limits.cache_timeout_s):
+                found = await self._cache.get(wallets)
+        except (LogUnavailable, TimeoutError):
+            return list(wallets)
+        oldest_ms = self._clock.now_ms() - self._limits.cache_ttl_ms
+        rest = []
+        for wallet, cached in zip(wallets, found, strict=True):
+            if cached is None or cached.verified_ms <= oldest_ms or not self.backbone_ok:
+                rest.append(wallet)
+            else:
+                self._absorb(wallet, cached.record, verified_ms=self._clock.now_ms())
+                tiers[wallet] = TrustTier.L2
+        return rest
+
+    async def _read_source(
+        self, wallets: Sequence[PublicKey], tiers: dict[PublicKey, TrustTier]
+    ) -> None:
+        if self._source is None or self.contract_admin is None:
+            return
+        try:
+            async with asyncio.timeout(self._limits.source_timeout_s):
+                records = await self._source.statuses(wallets)
+        except (SourceUnavailable, TimeoutError):
+            return
+        now_ms = self._clock.now_ms()
+        for wallet, record in zip(wallets, records, strict=True):
+            self._absorb(wallet, record, verified_ms=now_ms)
+            tiers[wallet] = TrustTier.L3
+        listed = [CachedRecord(record, now_ms) for record in records if record is not None]
+        try:
+            async with asyncio.timeout(self._limits.cache_timeout_s):
+                await self._cache.put(listed)
+        except (LogUnavailable, TimeoutError):
+            logger.warning("the shared cache can't be written now")
+
+    def _stale(self, wallet: PublicKey) -> Trust:
+        """Nobody answered: a block still stands, anything else is unknown."""
+        now_ms = self._clock.now_ms()
+        standing = self._known.get(wallet) or Standing(None, self._pending.get(wallet))
+        if standing.effective().status is TrustStatus.BLOCKED:
+            return self._answer(standing, TrustTier.L1, now_ms)
+        return unavailable(now_ms)
+
+    def _absorb(self, wallet: PublicKey, record: TrustRecord | None, *, verified_ms: int) -> None:
+        held = self._known.get(wallet) or Standing(None, self._pending.get(wallet))
+        self._keep(wallet, held.absorb(record, verified_ms=verified_ms))
+
+    def _keep(self, wallet: PublicKey, standing: Standing) -> None:
+        if standing.overlay is None:
+            self._pending.pop(wallet, None)
+        else:
+            self._pending[wallet] = standing.overlay
+        self._known[wallet] = standing
+        self._known.move_to_end(wallet)
+        while len(self._known) > self._limits.wallets_max:
+            self._known.popitem(last=False)
+
+    def _answer(self, standing: Standing, tier: TrustTier, now_ms: int) -> Trust:
+        return standing.answer(
+            tier=tier, now_ms=now_ms, use_until_ms=max(now_ms, self._good_until_ms(standing))
+        )
+
+    def _good_until_ms(self, standing: Standing) -> int:
+        limits = self._limits
+        ttl_ms = limits.not_listed_ttl_ms if standing.record is None else limits.ttl_ms
+        return standing.verified_ms + ttl_ms
+
+
+def _no_backbone(why: str) -> RequestError:
+    return RequestError(ErrorCode.BACKBONE_UNAVAILABLE, why, retry_after_ms=1_000)
+
+
+def _record_of(entry: LogEntry) -> TrustRecord:
+    return TrustRecord(
+        entry.wallet,
+        entry.status,
+        entry.score,
+        entry.chain_sequence,
+        entry.reason,
+        entry.target_tick,
+    )
+
+
+def _overlay_of(entry: LogEntry) -> Overlay:
+    return Overlay(
+        entry.wallet, entry.digest, entry.target_tick, entry.status, entry.score, entry.reason
+    )
