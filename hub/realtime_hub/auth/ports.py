@@ -1,135 +1,107 @@
-"""What trust needs from outside: a shared cache and log, and a source."""
+"""What TurboAuth needs from outside to know whom to trust."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from realtime_hub.auth.model import LogDraft, LogEntry, Overlay, TrustRecord
+from realtime_hub.auth.model import LogEntry, TrustRecord
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Position
-
-
-class BackboneUnavailable(Exception):  # noqa: N818 - names a state of the world, not a mistake
-    """The shared store gave no answer that counts within its deadline.
-
-    A write may have happened all the same: the outcome is unknown, never "not written".
-    """
-
-
-class LogMoved(Exception):  # noqa: N818 - an expected outcome of a race
-    """Others appended first. What they wrote has been delivered: judge again, then append again."""
+from realtime_protocol.qubic.contract_abi import ContractInfo
 
 
 class SourceUnavailable(Exception):  # noqa: N818 - names a state of the world, not a mistake
     """No source of trust gave an answer that counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachedTrust:
-    """What the cache holds of some wallets, read in one step."""
-
-    chain_head: int | None
-    """The chain sequence that the log has reached; see TrustCache.put."""
-    records: Sequence[TrustRecord | None]
-    overlays: Sequence[Overlay | None]
-
-
-class TrustCache(Protocol):
-    """Remembers records for all hubs (L2). Losing one is allowed, returning an older one isn't."""
-
-    async def read(self, wallets: Sequence[PublicKey]) -> CachedTrust:
-        """Return what is there, in the order asked for; BackboneUnavailable."""
-        ...
-
-    async def put(self, records: Sequence[TrustRecord], *, chain_head: int, ttl_ms: int) -> None:
-        """Keep what a source said while the log's chain head was *chain_head*.
-
-        Nothing is kept when the head has moved since, nor over a newer record; BackboneUnavailable.
-        """
-        ...
-
-
-class TrustLog(Protocol):
-    """The one order of all trust changes, for every hub. Appending also updates the cache.
-
-    *deliver* is called with each entry once, in order, *restarted* when that order broke off:
-    what was delivered may be incomplete, so everything known has to be read again.
-    """
-
-    deliver: Callable[[LogEntry], None]
-    restarted: Callable[[], None]
-
-    @property
-    def position(self) -> Position:
-        """The epoch and the last entry delivered; epoch zero before the log was ever reached."""
-        ...
-
-    def in_step(self, *, within_s: float) -> bool:
-        """Whether everything appended up to *within_s* ago has been delivered here."""
-        ...
-
-    async def append(self, draft: LogDraft) -> int:
-        """Append and deliver; return the place. LogMoved or BackboneUnavailable.
-
-        Returns 0, or the place it has, for what is in the log already: a chain change not newer
-        than the chain head, an overlay that stands, the withdrawal of one that doesn't.
-        """
-        ...
-
-    async def agree_chain_head(self, *, delivered: int | None, newest: int) -> int:
-        """Settle from which chain sequence on changes have to be appended, and return that.
-
-        *delivered* is the last one this hub has seen in the log, None for a hub that knows nothing
-        yet; *newest* is the source's last, for a log that has no head. A head beyond *delivered*
-        goes back to it, so that what this hub missed is appended again.
-        """
-        ...
-
-    async def overlays(self) -> Sequence[Overlay]:
-        """Return the pending overlays that stand; BackboneUnavailable."""
-        ...
-
-    async def renew(self) -> None:
-        """Begin a new epoch: every hub has to read everything again."""
-        ...
-
-    async def run(self) -> None:
-        """Follow the log for ever."""
-        ...
+class LogUnavailable(Exception):  # noqa: N818 - names a state of the world, not a mistake
+    """The trust log or the shared cache could not be reached in time."""
 
 
 @dataclass(frozen=True, slots=True)
-class SourceInfo:
-    """What a source says of itself, after it was recognised."""
+class CachedRecord:
+    """A chain record and when it was last read from the chain, epoch ms."""
 
-    admin: PublicKey
-    """Whom it obeys."""
-    last_sequence: int
+    record: TrustRecord
+    verified_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChange:
+    """A changed record of the source, in the order of chain_sequence."""
+
+    record: TrustRecord
 
 
 @dataclass(frozen=True, slots=True)
 class SourceChanges:
-    """Records that changed after a sequence, ascending."""
+    """What changed after a sequence; *overrun* when older changes are no longer listed."""
 
-    overrun: bool
-    """Changes before the first are lost: everything known has to be read again."""
     last_sequence: int
-    records: Sequence[TrustRecord]
+    overrun: bool
+    changes: tuple[TrustRecord, ...]
 
 
 class TrustSource(Protocol):
-    """Where trust comes from (L3). SourceUnavailable unless it is the one configured."""
+    """L3: the TurboAuth contract. Every method raises SourceUnavailable."""
 
-    batch_wallets_max: int
-
-    async def info(self) -> SourceInfo:
-        """Say who it is and how far it has come."""
+    async def info(self) -> ContractInfo:
+        """Return what the contract says of itself."""
         ...
 
-    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord]:
-        """Return the records of up to *batch_wallets_max* wallets, in the order asked for."""
+    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord | None]:
+        """Return the record of each wallet; None for one that isn't listed."""
         ...
 
     async def changes(self, since_sequence: int) -> SourceChanges:
-        """Return the records that changed after *since_sequence*, some at a time."""
+        """Return up to 256 changes after *since_sequence*."""
+        ...
+
+
+class TrustCache(Protocol):
+    """L2: records that hubs share. Losing one is allowed; going back to an older one isn't."""
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
+        """Return what is kept of each wallet; LogUnavailable when that can't be told."""
+        ...
+
+    async def put(self, records: Sequence[CachedRecord]) -> None:
+        """Keep each unless a newer chain_sequence is kept already."""
+        ...
+
+
+class TrustLog(Protocol):
+    """The one order of trust changes, for every hub that shares it.
+
+    *deliver* of :meth:`follow` gets every entry after its start, in order, each once. When the
+    log's epoch changes, *reset* is called: positions have lost their meaning.
+    """
+
+    async def append(self, draft: LogEntry) -> int | None:
+        """Append an entry (its log_seq, hash and MAC are the log's to set); return its place.
+
+        None for a chain record that isn't newer than the one the log has. LogUnavailable when the
+        outcome can't be told.
+        """
+        ...
+
+    async def read_since(self, offset: int) -> list[LogEntry] | None:
+        """Return what came after *offset*; None when that is no longer kept."""
+        ...
+
+    def position(self) -> Position:
+        """Where this hub is in the log."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the log can't be vouched for now; None when it can."""
+        ...
+
+    async def chain_sequence(self) -> int | None:
+        """Return the newest chain sequence that the log has; None for an empty log."""
+        ...
+
+    async def follow(self, deliver: Callable[[LogEntry], None], reset: Callable[[], None]) -> None:
+        """Deliver entries for ever."""
         ...
