@@ -14,7 +14,10 @@ SIGN_LEAD_TICKS: Final = 3
 transaction for less than current + 3 comes too late."""
 TICKS_AHEAD_MAX: Final = 2_600
 """Nodes keep transactions for at most 2,666 ticks ahead (PENDING_TXS_POOL_NUM_TICKS)."""
-SPREAD_TICKS_MAX: Final = 32
+SPREAD_CHOICES_MAX: Final = 32
+READING_MS: Final = 300
+"""How far apart a payer's transactions are laid, so that between two of them there is time to read
+whether the first moved money: a node tells of the last one only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,16 @@ def choose_tick(
 ) -> int:
     """Return the tick to aim at: so far ahead that the signature comes in time.
 
-    A tick that another of the payer's transactions aims at is left out where possible: only with
-    one a tick can a node's word on the payer show whether money moved.
+    It keeps its distance from the payer's other ticks where possible. Beyond SPREAD_CHOICES_MAX it
+    doesn't: the payment then runs all the same, but may stay included.
     """
     signing_ticks = -(-sign_within_ms // max(1, tick_ms))
     first = current + min(max(offset, SIGN_LEAD_TICKS) + signing_ticks, TICKS_AHEAD_MAX)
-    return next(
-        (tick for tick in range(first, first + SPREAD_TICKS_MAX) if tick not in taken), first
-    )
+    apart = max(1, -(-READING_MS // max(1, tick_ms)))
+    choice = first
+    for _ in range(SPREAD_CHOICES_MAX):
+        near = [tick for tick in taken if abs(tick - choice) < apart]
+        if not near:
+            return choice
+        choice = max(near) + apart
+    return first

@@ -3,7 +3,7 @@
 from payment_fakes import OTHER, PAYER, intent_of
 from realtime_hub.pay.prepared import (
     SIGN_LEAD_TICKS,
-    SPREAD_TICKS_MAX,
+    SPREAD_CHOICES_MAX,
     TICKS_AHEAD_MAX,
     Prepared,
     PreparedOrders,
@@ -26,12 +26,18 @@ def test_the_tick_is_never_farther_than_nodes_keep_transactions() -> None:
     assert tick == 10 + TICKS_AHEAD_MAX
 
 
-def test_a_taken_tick_is_left_out_while_there_is_room() -> None:
-    taken = set(range(15, 15 + SPREAD_TICKS_MAX - 1))
-    last = choose_tick(current=10, offset=5, sign_within_ms=0, tick_ms=1, taken=taken)
-    assert last == 15 + SPREAD_TICKS_MAX - 1
-    taken.add(last)
-    assert choose_tick(current=10, offset=5, sign_within_ms=0, tick_ms=1, taken=taken) == 15
+def test_a_payers_ticks_keep_their_distance_while_there_is_room() -> None:
+    def choose(taken: set[int], tick_ms: int) -> int:
+        return choose_tick(current=10, offset=5, sign_within_ms=0, tick_ms=tick_ms, taken=taken)
+
+    assert choose({15}, 1_000) == 16
+    assert choose({15}, 100) == 18
+    assert choose({17}, 100) == 20
+    assert choose({13, 16, 19}, 100) == 22
+    taken = set(range(15, 15 + SPREAD_CHOICES_MAX - 1))
+    last = choose(taken, 1_000)
+    assert last == 15 + SPREAD_CHOICES_MAX - 1
+    assert choose(taken | {last}, 1_000) == 15
 
 
 def test_at_the_bound_the_oldest_goes_first() -> None:
