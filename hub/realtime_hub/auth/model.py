@@ -59,6 +59,30 @@ class LogEntry:
     previous_hash: bytes
     mac: bytes
 
+    @property
+    def record(self) -> TrustRecord:
+        """The chain record that a CHAIN entry brings."""
+        return TrustRecord(
+            wallet=self.wallet,
+            status=self.status,
+            score=self.score,
+            chain_sequence=self.chain_sequence,
+            reason=self.reason,
+            updated_tick=self.target_tick,
+        )
+
+    @property
+    def overlay(self) -> Overlay:
+        """The change that a PENDING entry puts over a wallet."""
+        return Overlay(
+            wallet=self.wallet,
+            digest=self.digest,
+            target_tick=self.target_tick,
+            status=self.status,
+            score=self.score,
+            reason=self.reason,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TrustChange:
