@@ -17,10 +17,44 @@ RECORDS_MAX: Final = 1_000_000
 _EPOCH_BYTES: Final = 8
 
 
-class MemoryTrustLog:
-    """Keeps the newest *entries_max* entries; its epoch is new with each start."""
+class MemoryTrustCache:
+    """The last *records_max* records; the one that was written longest ago goes first."""
 
-    def __init__(self, entropy: Entropy, *, entries_max: int = ENTRIES_MAX) -> None:
+    def __init__(self, *, records_max: int = RECORDS_MAX) -> None:
+        self._records: OrderedDict[PublicKey, CachedRecord] = OrderedDict()
+        self._records_max = records_max
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
+        """Return what is kept of each wallet."""
+        return [self._records.get(wallet) for wallet in wallets]
+
+    async def put(self, records: Sequence[CachedRecord]) -> None:
+        """Keep each unless a newer one is kept already."""
+        for cached in records:
+            self.keep(cached)
+
+    def keep(self, cached: CachedRecord) -> None:
+        """Keep one, at once."""
+        wallet = cached.record.wallet
+        kept = self._records.get(wallet)
+        if kept is not None and kept.record.chain_sequence > cached.record.chain_sequence:
+            return
+        self._records[wallet] = cached
+        self._records.move_to_end(wallet)
+        while len(self._records) > self._records_max:
+            self._records.popitem(last=False)
+
+
+class MemoryTrustLog:
+    """Keeps the newest *entries_max* entries; its epoch is new with each start.
+
+    Appending a chain record updates the shared cache in the same step.
+    """
+
+    def __init__(
+        self, entropy: Entropy, cache: MemoryTrustCache, *, entries_max: int = ENTRIES_MAX
+    ) -> None:
+        self._cache = cache
         self._epoch = entropy.token(_EPOCH_BYTES)
         self._entries: deque[LogEntry] = deque(maxlen=entries_max)
         self._head = 0
@@ -34,6 +68,7 @@ class MemoryTrustLog:
             if draft.chain_sequence <= self._sequences.get(draft.wallet, 0):
                 return None
             self._sequences[draft.wallet] = draft.chain_sequence
+            self._cache.keep(CachedRecord(draft.record, draft.event_ms))
             self._chain_sequence = max(self._chain_sequence or 0, draft.chain_sequence)
         self._head += 1
         entry = replace(draft, log_seq=self._head)
@@ -70,27 +105,3 @@ class MemoryTrustLog:
             await asyncio.get_running_loop().create_future()
         finally:
             self._deliver = None
-
-
-class MemoryTrustCache:
-    """The last *records_max* records; the one that was written longest ago goes first."""
-
-    def __init__(self, *, records_max: int = RECORDS_MAX) -> None:
-        self._records: OrderedDict[PublicKey, CachedRecord] = OrderedDict()
-        self._records_max = records_max
-
-    async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
-        """Return what is kept of each wallet."""
-        return [self._records.get(wallet) for wallet in wallets]
-
-    async def put(self, records: Sequence[CachedRecord]) -> None:
-        """Keep each unless a newer one is kept already."""
-        for cached in records:
-            wallet = cached.record.wallet
-            kept = self._records.get(wallet)
-            if kept is not None and kept.record.chain_sequence > cached.record.chain_sequence:
-                continue
-            self._records[wallet] = cached
-            self._records.move_to_end(wallet)
-        while len(self._records) > self._records_max:
-            self._records.popitem(last=False)

@@ -306,9 +306,9 @@ class TrustBook:
         """Take one entry of the log: memory first, then whoever listens."""
         held = self._known.get(entry.wallet) or Standing(None, self._pending.get(entry.wallet))
         if entry.kind is EntryKind.CHAIN:
-            held = held.absorb(_record_of(entry), verified_ms=self._clock.now_ms())
+            held = held.absorb(entry.record, verified_ms=self._clock.now_ms())
         elif entry.kind is EntryKind.PENDING:
-            held = replace(held, overlay=_overlay_of(entry))
+            held = replace(held, overlay=entry.overlay)
         elif held.overlay is not None and held.overlay.digest == entry.digest:
             held = replace(held, overlay=None)
         self._keep(entry.wallet, replace(held, log_seq=entry.log_seq))
@@ -321,7 +321,7 @@ class TrustBook:
         status, score, reason = entry.status, entry.score, entry.reason
         overlay = self._pending.get(entry.wallet)
         if entry.kind is EntryKind.CHAIN and overlay is not None:
-            lowered = Standing(_record_of(entry), overlay).effective()
+            lowered = Standing(entry.record, overlay).effective()
             status, score, reason = lowered.status, lowered.score, lowered.reason
         body = TrustChanged(
             entry.wallet,
@@ -459,20 +459,3 @@ class TrustBook:
 
 def _no_backbone(why: str) -> RequestError:
     return RequestError(ErrorCode.BACKBONE_UNAVAILABLE, why, retry_after_ms=1_000)
-
-
-def _record_of(entry: LogEntry) -> TrustRecord:
-    return TrustRecord(
-        entry.wallet,
-        entry.status,
-        entry.score,
-        entry.chain_sequence,
-        entry.reason,
-        entry.target_tick,
-    )
-
-
-def _overlay_of(entry: LogEntry) -> Overlay:
-    return Overlay(
-        entry.wallet, entry.digest, entry.target_tick, entry.status, entry.score, entry.reason
-    )
