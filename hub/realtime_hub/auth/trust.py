@@ -117,6 +117,7 @@ class TrustBook:
             standing = self._known.get(wallet)
             if standing is None or now_ms >= self._good_until_ms(standing):
                 return None
+            self._known.move_to_end(wallet)
             answers.append(self._answer(standing, TrustTier.L1, now_ms))
         return answers
 
@@ -126,9 +127,11 @@ class TrustBook:
         if answers is not None:
             return answers
         missing = [w for w in dict.fromkeys(wallets) if w not in self._reading and not self._l1(w)]
-        if missing:
-            await self._read_all(missing)
-        return [self._l1(wallet) or await self._read_by_other(wallet) for wallet in wallets]
+        read = await self._read_all(missing) if missing else {}
+        return [
+            read.get(wallet) or self._l1(wallet) or await self._read_by_other(wallet)
+            for wallet in wallets
+        ]
 
     async def fresh(self, wallet: PublicKey) -> Trust:
         """Answer for money: the shared record is read now; RequestError 108 when it can't be."""
@@ -358,12 +361,13 @@ class TrustBook:
             return await asyncio.shield(reading)
         return self._stale(wallet)
 
-    async def _read_all(self, wallets: Sequence[PublicKey]) -> None:
+    async def _read_all(self, wallets: Sequence[PublicKey]) -> dict[PublicKey, Trust]:
         """Read wallets from L2, the rest from L3; one reader a wallet, the others wait for it."""
         loop = asyncio.get_running_loop()
         for wallet in wallets:
             self._reading[wallet] = loop.create_future()
         tiers: dict[PublicKey, TrustTier] = {}
+        answers: dict[PublicKey, Trust] = {}
         try:
             rest = await self._read_cache(wallets, tiers)
             for start in range(0, len(rest), WALLETS_PER_CALL_MAX):
@@ -371,12 +375,12 @@ class TrustBook:
         finally:
             now_ms = self._clock.now_ms()
             for wallet in wallets:
-                self._reading.pop(wallet).set_result(self._read_answer(wallet, tiers, now_ms))
+                answers[wallet] = self._read_answer(wallet, tiers.get(wallet), now_ms)
+                self._reading.pop(wallet).set_result(answers[wallet])
+        return answers
 
-    def _read_answer(
-        self, wallet: PublicKey, tiers: dict[PublicKey, TrustTier], now_ms: int
-    ) -> Trust:
-        standing, tier = self._known.get(wallet), tiers.get(wallet)
+    def _read_answer(self, wallet: PublicKey, tier: TrustTier | None, now_ms: int) -> Trust:
+        standing = self._known.get(wallet)
         if standing is None or tier is None:
             return self._stale(wallet)
         answer = self._answer(standing, tier, now_ms)
