@@ -1,103 +1,28 @@
 """Payments over a devnet's node: real transactions, real signatures, real ticks."""
 
-import asyncio
-import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from devnet_fixture import DevnetProcess, running_devnet, transfer
-from payment_fakes import FakeChain, FakeQuotes, FakeTrust, intent_of, signed
+from payment_fakes import signed
+from payment_hub import TICK_MS, running_hub
 from realtime_devnet.serving import DevnetServer
 from realtime_devnet.settings import DemoWallet
-from realtime_hub.adapters.qubic_node import NodeAddress, QubicNodes
-from realtime_hub.adapters.sqlite_payments import SqlitePayments
-from realtime_hub.adapters.system import SystemClock, SystemEntropy
-from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
-from realtime_hub.pay.model import PaymentChange
-from realtime_hub.pay.service import PaymentService, PaymentSettings
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
     PaymentState,
-    PayRequest,
     PrepareKind,
     PrepareRequest,
 )
 from realtime_protocol.schnorrq import keypair
 
-TICK_MS = 40
-WAIT_S = 10.0
-
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Hub:
-    """The payment and chain parts of a hub, running over a node."""
-
-    watcher: ChainWatcher
-    service: PaymentService
-    changes: list[PaymentChange] = field(default_factory=list)
-
-    async def request(self, payer: DemoWallet, payee: DemoWallet, amount_qu: int) -> PayRequest:
-        """Prepare and sign."""
-        intent = intent_of(amount_qu, source=payer.public_key, destination=payee.public_key)
-        prepared = await self.service.prepare(
-            payer.public_key, PrepareRequest(PrepareKind.INTENT, None, intent, 0)
-        )
-        return signed(prepared, idem=amount_qu.to_bytes(16, "big"), keys=keypair(payer.seed))
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Wait until a change makes it true."""
-        async with asyncio.timeout(WAIT_S):
-            while not true():  # noqa: ASYNC110 - many things may make it true
-                await asyncio.sleep(TICK_MS / 4_000)
-
-    def states(self) -> list[PaymentState]:
-        """Return the states that were published, in order."""
-        return [change.status.state for change in self.changes]
-
-
-@asynccontextmanager
-async def running_hub(node_port: int, state: Path) -> AsyncIterator[Hub]:
-    clock = SystemClock()
-    nodes = QubicNodes([NodeAddress("127.0.0.1", node_port)], clock, SystemEntropy())
-    with contextlib.closing(SqlitePayments.open(state / "payments.sqlite3")) as journal:
-        watcher = ChainWatcher(
-            nodes,
-            journal,
-            clock,
-            WatcherSettings(chain="devnet", resets_expected=True, tick_ms_expected=TICK_MS),
-        )
-        service = PaymentService(
-            chain=watcher.node,
-            ticks=watcher,
-            journal=journal,
-            trust=FakeTrust(),
-            quotes=FakeQuotes(FakeChain()),
-            clock=clock,
-            settings=PaymentSettings(tick_offset=5),
-        )
-        hub = Hub(watcher, service)
-        service.listeners.append(hub.changes.append)
-        tasks = [asyncio.create_task(part.run()) for part in (watcher, service)]
-        try:
-            await hub.until(lambda: service.ready)
-            yield hub
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            nodes.close()
-            for task in tasks:
-                assert task.cancelled(), task.exception()
 
 
 @pytest.fixture
