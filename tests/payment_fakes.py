@@ -263,7 +263,7 @@ class PaymentBench:
     clock: FakeClock = field(default_factory=FakeClock)
     settings: PaymentSettings = field(default_factory=lambda: PaymentSettings(tick_offset=5))
     genuine: bool = True
-    """What the signature check says; None to verify in earnest."""
+    """What the signature check says."""
 
     def __post_init__(self) -> None:
         self.quotes = FakeQuotes(self.chain)
@@ -273,12 +273,13 @@ class PaymentBench:
             journal=self.journal,
             trust=self.trust,
             quotes=self.quotes,
+            signatures=self,
             clock=self.clock,
             settings=self.settings,
-            verify=self._verify,
         )
 
-    async def _verify(self, signed_tx: bytes) -> bool:
+    async def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        """Serve as SignaturePort."""
         await asyncio.sleep(0)
         return self.genuine
 

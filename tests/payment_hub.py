@@ -16,6 +16,7 @@ from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
 from realtime_hub.pay.model import PaymentChange
 from realtime_hub.pay.ports import PaymentJournal, QubicPaymentPort
 from realtime_hub.pay.service import PaymentService, PaymentSettings
+from realtime_hub.signatures import SignatureChecks
 from realtime_protocol.messages import PaymentState, PayRequest, PrepareKind, PrepareRequest
 from realtime_protocol.schnorrq import keypair
 
@@ -85,6 +86,7 @@ async def running_hub(
             journal=faults.journal(journal),
             trust=FakeTrust(),
             quotes=FakeQuotes(FakeChain()),
+            signatures=SignatureChecks(),
             clock=clock,
             settings=PaymentSettings(tick_offset=5),
         )

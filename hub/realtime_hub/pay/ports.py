@@ -79,6 +79,14 @@ class TrustPort(Protocol):
         ...
 
 
+class SignaturePort(Protocol):
+    """Checks signatures off the event loop, a bounded number at a time."""
+
+    async def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        """Tell whether the network would take this signature; RequestError 107 at the bound."""
+        ...
+
+
 class QuotedRoute(Protocol):
     """A quote with the intent it answers."""
 
@@ -102,7 +110,7 @@ class QuotePort(Protocol):
     """Quotes given before, and new ones."""
 
     def find(self, quote_id: bytes) -> QuotedRoute | None:
-        """Return a quote that still holds."""
+        """Return a quote that was given, also after its end; None when it is forgotten."""
         ...
 
     def quote(self, intent: Intent) -> Quote:

@@ -6,7 +6,7 @@ dear; then one synchronous step decides and queues the record; the answer waits 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -35,11 +35,11 @@ from realtime_hub.pay.ports import (
     PaymentJournal,
     QubicPaymentPort,
     QuotePort,
+    SignaturePort,
     TicksPort,
     TrustPort,
 )
 from realtime_hub.pay.prepared import Prepared, PreparedOrders, choose_tick
-from realtime_hub.pay.signatures import TransactionChecks
 from realtime_hub.pay.states import LIVE
 from realtime_hub.pay.stream import PaymentStream
 from realtime_protocol.codes import ErrorCode
@@ -57,7 +57,13 @@ from realtime_protocol.messages import (
     PrepareRequest,
     Quote,
 )
-from realtime_protocol.transaction import Transaction, build_unsigned, transaction_digest
+from realtime_protocol.schnorrq import SIGNATURE_BYTES
+from realtime_protocol.transaction import (
+    Transaction,
+    build_unsigned,
+    signing_digest,
+    transaction_digest,
+)
 
 FIRST_ATTEMPT = 1
 RETRY_AFTER_MS = 1_000
@@ -92,9 +98,9 @@ class PaymentService:
         journal: PaymentJournal,
         trust: TrustPort,
         quotes: QuotePort,
+        signatures: SignaturePort,
         clock: Clock,
         settings: PaymentSettings,
-        verify: Callable[[bytes], Awaitable[bool]] | None = None,
     ) -> None:
         self._chain = chain
         self._ticks = ticks
@@ -102,7 +108,7 @@ class PaymentService:
         self._quotes = quotes
         self._clock = clock
         self._settings = settings
-        self._verify = verify or TransactionChecks()
+        self._signatures = signatures
         self._machine = PaymentMachine(settings.limits)
         self._stream = PaymentStream()
         self._ledger = PaymentLedger(journal, self._machine, self._stream)
@@ -382,14 +388,20 @@ class PaymentService:
         return order, prepared
 
     def _nothing_prepared(self, request: PayRequest) -> RequestError:
-        if self._quotes.find(request.quote_id) is None and request.attempt == FIRST_ATTEMPT:
+        quoted = self._quotes.find(request.quote_id)
+        ended = quoted is None or quoted.valid_until_tick < self._ticks.current_tick
+        if ended and request.attempt == FIRST_ATTEMPT:
             return RequestError(ErrorCode.QUOTE_EXPIRED, "the quote is unknown or has expired")
         return RequestError(
             ErrorCode.TX_REJECTED, "no transaction was prepared for this quote; use pay.prepare"
         )
 
     async def _check_signature(self, order: Order) -> None:
-        if not await self._verify(order.signed_tx):
+        unsigned, signature = (
+            order.signed_tx[:-SIGNATURE_BYTES],
+            order.signed_tx[-SIGNATURE_BYTES:],
+        )
+        if not await self._signatures.verify(order.payer, signing_digest(unsigned), signature):
             raise RequestError(
                 ErrorCode.BAD_SIGNATURE, "the signature is not the payer's over this transaction"
             )

@@ -258,6 +258,13 @@ async def test_an_unknown_quote_is_expired(bench: PaymentBench) -> None:
     assert await refusal_of(bench, request) == ErrorCode.QUOTE_EXPIRED
 
 
+async def test_a_quote_that_ended_unprepared_is_expired(bench: PaymentBench) -> None:
+    quote = bench.quotes.quote(intent_of())
+    bench.chain.step(31)
+    request = PayRequest(b"i" * 16, quote.quote_id, (await bench.request()).signed_tx, 1)
+    assert await refusal_of(bench, request) == ErrorCode.QUOTE_EXPIRED
+
+
 async def test_a_quote_alone_is_not_enough_to_pay(bench: PaymentBench) -> None:
     quote = bench.quotes.quote(intent_of())
     request = PayRequest(b"i" * 16, quote.quote_id, (await bench.request()).signed_tx, 1)
