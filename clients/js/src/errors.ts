@@ -5,7 +5,7 @@
  * explains the code.
  */
 
-import type { ErrorBody } from "./messages.js";
+import type { ErrorBody, PayRequest } from "./messages.js";
 import type { Facts } from "./shapes.js";
 import { CLOSES, CloseCode, ERRORS, ErrorCode } from "./tables.js";
 
@@ -60,10 +60,11 @@ export class ConnectionClosed extends RealtimeError {
   constructor(
     readonly code: number,
     readonly reason: string,
+    options?: ErrorOptions,
   ) {
     const entry = CLOSES[code as CloseCode] as (typeof CLOSES)[CloseCode] | undefined;
     const advice = entry ? ` (${entry.advice})` : "";
-    super(`connection closed: ${code}${reason ? ` ${reason}` : ""}${advice}`);
+    super(`connection closed: ${code}${reason ? ` ${reason}` : ""}${advice}`, options);
     this.retry = reconnects(code);
     this.docs = `${CODES_PAGE}#close-${code}`;
   }
@@ -108,10 +109,28 @@ export class Refused extends RealtimeError {
   readonly retry = false;
   readonly docs = "docs/threat-model.md";
   constructor(
-    readonly code: "challenge" | "transaction" | "signer" | "wallet_answer",
+    readonly code: "challenge" | "quote" | "transaction" | "signer" | "wallet_answer",
     message: string,
   ) {
     super(message);
+  }
+}
+
+/**
+ * Signed bytes were handed over and it isn't known what became of them. Never sign the same wish
+ * anew: ask the hub for the payment, or hand the same bytes over under the same key.
+ */
+export class OutcomeUnknown extends RealtimeError {
+  override readonly name = "OutcomeUnknown";
+  readonly code = ErrorCode.OUTCOME_UNKNOWN;
+  readonly retry = false;
+  readonly docs = `${CODES_PAGE}#error-${ErrorCode.OUTCOME_UNKNOWN}`;
+  constructor(
+    /** What was handed over: key, quote, signed transaction and attempt. */
+    readonly request: PayRequest,
+    override readonly cause: Error,
+  ) {
+    super(`the payment was handed over and its outcome is unknown: ${cause.message}`);
   }
 }
 

@@ -4,8 +4,8 @@
 
 export { toHex } from "./bytes.js";
 export {
-  ConnectionClosed, LocalProtocolError, RealtimeError, Refused, RemoteProtocolError,
-  RequestError, SlowReader,
+  ConnectionClosed, LocalProtocolError, OutcomeUnknown, RealtimeError, Refused,
+  RemoteProtocolError, RequestError, SlowReader,
 } from "./errors.js";
 export { publicKeyOf } from "./identity.js";
 export type { PaymentWish } from "./intent.js";
@@ -14,7 +14,8 @@ export type {
   Alternative, Gap, Intent, LoginReply, PaymentStatus, Quote, Route, Trust, TrustChanged,
   WalletTrust,
 } from "./messages.js";
-export { Payment, type PayOptions } from "./payments.js";
+export { Payment } from "./payment.js";
+export type { PayOptions } from "./payments.js";
 export { connect, Session, type ConnectOptions, type SessionEvents } from "./session.js";
 export type { Facts } from "./shapes.js";
 export {

@@ -58,10 +58,14 @@ test("a resource of no known form, or a ninth, is refused", () => {
   }
 });
 
-test("a challenge for another hub or another domain is refused", () => {
+test("a challenge for another hub, domain or chain is refused", () => {
   const challenge = makeChallenge();
-  checkChallenge(challenge, HUB_URL, "hub.test:8080");
-  assert.throws(() => checkChallenge(challenge, "ws://other.test/v1", "hub.test:8080"), refused);
-  assert.throws(() => checkChallenge(challenge, HUB_URL, "evil.test"), refused);
+  const place = { url: HUB_URL, domain: "hub.test:8080", chain: null };
+  checkChallenge(challenge, place);
+  checkChallenge(challenge, { ...place, chain: "devnet" });
+  for (const other of [{ url: "ws://other.test/v1" }, { domain: "evil.test" },
+    { chain: "mainnet" }]) {
+    assert.throws(() => checkChallenge(challenge, { ...place, ...other }), refused);
+  }
   assert.ok(buildLoginText(challenge, IDENTITY).length > 32);
 });

@@ -72,16 +72,26 @@ export function buildLoginText(
   return text;
 }
 
+/** What a challenge must name for this place. */
+export interface Place {
+  readonly url: string;
+  readonly domain: string;
+  readonly chain: string | null;
+}
+
 /**
  * Refuse a challenge that another place made: its uri must be the URL that was opened, its domain
  * the page's host (or, outside a browser, the configured domain).
  */
-export function checkChallenge(challenge: Challenge, url: string, domain: string): void {
+export function checkChallenge(challenge: Challenge, { url, domain, chain }: Place): void {
   if (challenge.uri !== url && challenge.uri !== new URL(url).href) {
     throw new Refused("challenge", `the challenge is for ${challenge.uri}, but ${url} was opened`);
   }
   if (challenge.domain !== domain) {
     throw new Refused("challenge", `the challenge is for ${challenge.domain}, not for ${domain}`);
+  }
+  if (chain !== null && challenge.chain !== chain) {
+    throw new Refused("challenge", `the challenge is for chain ${challenge.chain}, not ${chain}`);
   }
 }
 

@@ -10,6 +10,8 @@ export interface LoginOptions {
   readonly url: string;
   /** The page's host, or the domain configured outside a browser. */
   readonly domain: string;
+  /** The chain that the hub must name; null: whichever. */
+  readonly chain: string | null;
   readonly resources: readonly string[];
   /** How long the signing may take; more than the hub's first challenge allows asks for another. */
   readonly signWithinMs: number | null;
@@ -23,11 +25,11 @@ export async function login(
 ): Promise<LoginReply> {
   let challenge = await connection.challenge;
   // Before anything is signed or asked: a wrong hub gets no second chance to look right.
-  checkChallenge(challenge, options.url, options.domain);
+  checkChallenge(challenge, options);
   const ttlMs = options.signWithinMs;
   if (ttlMs !== null && challenge.expiresMs - challenge.serverMs < ttlMs) {
     challenge = await connection.request(RequestType.CHALLENGE, { ttlMs });
-    checkChallenge(challenge, options.url, options.domain);
+    checkChallenge(challenge, options);
   }
   const text = buildLoginText(challenge, signer.identity, options.resources);
   const signature = await signer.sign(text);

@@ -1,90 +1,45 @@
-/** Payments: prepared by the hub, checked here, signed by the wallet, followed to their end. */
+/**
+ * Payments: quoted and prepared by the hub, checked here, signed by the wallet, followed to their
+ * end.
+ *
+ * Two signatures can be two payments on Qubic. So this client signs again only when the hub says
+ * that the attempt before is proven missed, and never because an answer is missing: then the same
+ * bytes go again under the same key, which pays once.
+ */
 
 import { toHex } from "./bytes.js";
 import type { PushFrame } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { ConnectionClosed, Refused, RequestError } from "./errors.js";
-import { EventStream } from "./event-stream.js";
+import { OutcomeUnknown, Refused, RequestError } from "./errors.js";
 import {
   PAYMENT_STATUS,
-  type Intent, type PaymentStatus, type Position, type PrepareReply, type PrepareRequest,
-  type Quote,
+  type Intent, type PayReply, type PayRequest, type PaymentStatus, type Position,
+  type PrepareReply, type PrepareRequest, type Quote,
 } from "./messages.js";
+import { Payment } from "./payment.js";
+import { quotes } from "./quotes.js";
 import type { Session, Subscription } from "./session.js";
 import { list } from "./shapes.js";
+import { ErrorCode, PaymentState, PrepareKind, PushType, RequestType } from "./tables.js";
 import {
-  ErrorCode, PaymentState, PrepareKind, PushType, RequestType, TERMINAL_STATES,
-} from "./tables.js";
-import { checkPrepared, checkSigned } from "./transaction.js";
+  TICKS_AHEAD_MAX, checkPrepared, checkQuote, checkSigned, type Agreed,
+} from "./transaction.js";
 
-const EVENTS_MAX = 256;
 const IDEM_BYTES = 16;
 const EARLY_MAX = 256;
-const SIGN_AGAIN_TRIES_MAX = 3;
+const ATTEMPTS_MAX = 3;
+/** How often the same bytes are handed over while the hub asks to come back. */
+const SENDS_MAX = 8;
+const SEND_AGAIN_MS = 200;
 const readSnapshot = list(PAYMENT_STATUS);
 
 export interface PayOptions {
-  /** Pay by this quote; without one the hub takes the best route of the moment. */
+  /** Pay by this quote; without one the first of a new stream is taken. */
   readonly quote?: Quote;
   /** How long the wallet may take to sign: it moves the target tick. Default 0. */
   readonly signWithinMs?: number;
-  /** Sign again when an attempt is proven missed. Default true. */
-  readonly signAgain?: boolean;
-}
-
-/** Read it with `for await`: each state once, ending after one that nothing can follow. */
-export class Payment implements AsyncIterable<PaymentStatus> {
-  private readonly events = new EventStream<PaymentStatus>(EVENTS_MAX);
-  private newest: PaymentStatus | null = null;
-  /** Why signing again failed. The payment goes on: it expires unless another attempt is made. */
-  signingError: Error | null = null;
-  private readonly ended: Promise<PaymentStatus>;
-  private resolveEnded!: (status: PaymentStatus) => void;
-  private rejectEnded!: (error: Error) => void;
-
-  constructor(
-    readonly id: Uint8Array,
-    /** The key under which the payment may be handed over again without being made twice. */
-    readonly idem: Uint8Array,
-  ) {
-    this.ended = new Promise((resolve, reject) => {
-      this.resolveEnded = resolve;
-      this.rejectEnded = reject;
-    });
-    this.ended.catch(() => {}); // Not everyone waits for the end.
-  }
-
-  /** The newest status that was read; null before the first. */
-  get status(): PaymentStatus | null {
-    return this.newest;
-  }
-
-  /** Wait for a state that nothing can follow. */
-  end(): Promise<PaymentStatus> {
-    return this.ended;
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<PaymentStatus, undefined> {
-    return this.events;
-  }
-
-  /** Take a status unless it is older than the newest; true when it ends the payment. */
-  read(status: PaymentStatus): boolean {
-    if (this.newest && status.stateSeq <= this.newest.stateSeq) return false;
-    this.newest = status;
-    this.events.push(status);
-    if (!TERMINAL_STATES.has(status.state)) return false;
-    this.events.end();
-    this.resolveEnded(status);
-    return true;
-  }
-
-  /** It is followed no longer: with an error, or because the session was closed here. */
-  fail(error: Error | null): void {
-    if (error) this.events.fail(error);
-    else this.events.end();
-    this.rejectEnded(error ?? new ConnectionClosed(1000, "closed here"));
-  }
+  /** How often to sign, each time on the hub's word that the attempt before is dead. Default 3. */
+  readonly attemptsMax?: number;
 }
 
 /** What one payment needs to be signed again. */
@@ -93,6 +48,9 @@ interface Followed {
   readonly intent: Intent;
   readonly options: PayOptions;
   attempt: number;
+  attemptsLeft: number;
+  /** Target tick of the newest attempt. */
+  tick: number;
   signing: boolean;
 }
 
@@ -111,25 +69,28 @@ export class Payments implements Subscription {
 
   async pay(intent: Intent, options: PayOptions): Promise<Payment> {
     await this.stand();
-    const { quote } = options;
+    const quote = options.quote ?? (await this.firstQuote(intent));
+    checkQuote(quote, intent);
+    const { quoteId, validUntilTick } = quote;
     const prepared = await this.prepare({
-      kind: quote ? PrepareKind.QUOTE : PrepareKind.INTENT,
-      quoteId: quote?.quoteId ?? null,
-      of: quote ? null : intent,
-      signWithinMs: options.signWithinMs ?? 0,
+      kind: PrepareKind.QUOTE, quoteId, of: null, signWithinMs: options.signWithinMs ?? 0,
     });
-    const signedTx = await this.sign(prepared, intent);
+    const signedTx = await this.sign(prepared, intent, {
+      quoteId,
+      attempt: null,
+      tickMin: Math.max(1, validUntilTick - TICKS_AHEAD_MAX),
+      tickMax: validUntilTick + TICKS_AHEAD_MAX,
+    });
     const idem = crypto.getRandomValues(new Uint8Array(IDEM_BYTES));
-    return new Promise((resolve, reject) => {
-      const body = { idem, quoteId: prepared.quoteId, signedTx, attempt: prepared.attempt };
-      this.session
-        .request(RequestType.PAY, body, ({ paymentId, attempt }) => {
-          const payment = new Payment(paymentId, idem);
-          this.follow({ payment, intent, options, attempt, signing: false });
-          resolve(payment);
-        })
-        .catch(reject);
+    const body = { idem, quoteId, signedTx, attempt: prepared.attempt };
+    let payment: Payment | undefined;
+    const reply = await this.handOver(body, ({ paymentId, attempt }) => {
+      payment = new Payment(paymentId, idem);
+      const attemptsLeft = (options.attemptsMax ?? ATTEMPTS_MAX) - 1;
+      const { tick } = prepared;
+      this.follow({ payment, intent, options, attempt, attemptsLeft, tick, signing: false });
     });
+    return payment ?? new Payment(reply.paymentId, idem);
   }
 
   async open(connection: Connection): Promise<void> {
@@ -140,11 +101,7 @@ export class Payments implements Subscription {
         this.position = { epoch: reply.epoch, offset: reply.head };
       }
       const snapshot = reply.snapshot ? readSnapshot.read(reply.snapshot, "snapshot") : [];
-      for (const status of snapshot) {
-        this.readStatus(status);
-        // Its pay.resign may have been lost with the connection.
-        if (status.state === PaymentState.MISSED) this.readResign(status.paymentId);
-      }
+      for (const status of snapshot) this.readStatus(status);
     });
   }
 
@@ -162,18 +119,53 @@ export class Payments implements Subscription {
     return this.standing;
   }
 
+  private async firstQuote(intent: Intent): Promise<Quote> {
+    for await (const quote of quotes(this.session, intent)) return quote;
+    throw new Refused("quote", "the stream of quotes ended before the first");
+  }
+
   private prepare(body: PrepareRequest): Promise<PrepareReply> {
     return this.session.request(RequestType.PAY_PREPARE, body);
   }
 
   /** Nothing is signed that isn't, field by field, the payer's own wish. */
-  private async sign(prepared: PrepareReply, intent: Intent): Promise<Uint8Array> {
+  private async sign(
+    prepared: PrepareReply,
+    intent: Intent,
+    agreed: Agreed,
+  ): Promise<Uint8Array> {
     const { signer } = this.session;
     if (!signer.signTransaction) throw new Refused("signer", "this signer signs no transactions");
-    checkPrepared(prepared, intent);
+    checkPrepared(prepared, intent, agreed);
     const signed = await signer.signTransaction(prepared.unsignedTx);
     checkSigned(signed, prepared.unsignedTx);
     return signed;
+  }
+
+  /** Hand the same bytes over until the hub says what it made of them. */
+  private async handOver(
+    body: PayRequest,
+    onReply: (reply: PayReply) => void = () => {},
+  ): Promise<PayReply> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.session.request(RequestType.PAY, body, onReply);
+      } catch (error) {
+        const answered = error instanceof RequestError && error.code !== ErrorCode.OUTCOME_UNKNOWN;
+        if (answered && !error.retry) throw error;
+        if (!answered || tries >= SENDS_MAX) throw new OutcomeUnknown(body, error as Error);
+        const pauseMs = error.retryAfterMs ?? SEND_AGAIN_MS;
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  private follow(followed: Followed): void {
+    const name = toHex(followed.payment.id);
+    const early = this.early.get(name);
+    this.early.delete(name);
+    this.followed.set(name, followed);
+    if (early) this.readStatus(early);
   }
 
   private read(push: PushFrame): void {
@@ -181,33 +173,47 @@ export class Payments implements Subscription {
       this.position = { epoch: this.position.epoch, offset: push.offset };
     }
     if (push.type === PushType.PAYMENT_STATUS) this.readStatus(push.body);
-    else if (push.type === PushType.PAY_RESIGN) this.readResign(push.body.paymentId);
-  }
-
-  private follow(followed: Followed): void {
-    const name = toHex(followed.payment.id);
-    const early = this.early.get(name);
-    this.early.delete(name);
-    if (early && followed.payment.read(early)) return;
-    this.followed.set(name, followed);
+    else if (push.type === PushType.PAY_RESIGN) this.ask(push.body.paymentId);
+    else if (push.type === PushType.GAP) {
+      this.position = null;
+      for (const { payment } of this.followed.values()) this.ask(payment.id);
+    }
   }
 
   private readStatus(status: PaymentStatus): void {
     const name = toHex(status.paymentId);
     const followed = this.followed.get(name);
-    if (followed) {
-      if (followed.payment.read(status)) this.followed.delete(name);
+    if (!followed) {
+      this.noteEarly(name, status);
       return;
     }
+    if (followed.payment.read(status)) this.followed.delete(name);
+    else this.signMissed(followed);
+  }
+
+  private noteEarly(name: string, status: PaymentStatus): void {
     this.early.delete(name);
     this.early.set(name, status);
     const [oldest] = this.early.keys();
     if (this.early.size > EARLY_MAX && oldest !== undefined) this.early.delete(oldest);
   }
 
-  private readResign(paymentId: Uint8Array): void {
-    const followed = this.followed.get(toHex(paymentId));
-    if (!followed || followed.signing || followed.options.signAgain === false) return;
+  /**
+   * A wish for another signature, or a gap, is only a reason to ask: nothing but a status that
+   * says `missed` of the newest attempt makes this client sign again.
+   */
+  private ask(paymentId: Uint8Array): void {
+    if (!this.followed.has(toHex(paymentId))) return;
+    this.session.payment(paymentId).then(
+      (status) => this.readStatus(status),
+      () => {}, // The next status, or the next connection's snapshot, says it.
+    );
+  }
+
+  private signMissed(followed: Followed): void {
+    const { status } = followed.payment;
+    const missed = status?.state === PaymentState.MISSED && status.tick === followed.tick;
+    if (!missed || followed.signing || followed.attemptsLeft < 1) return;
     followed.signing = true;
     this.signAgain(followed)
       .catch((error: Error) => (followed.payment.signingError = error))
@@ -215,29 +221,21 @@ export class Payments implements Subscription {
   }
 
   private async signAgain(followed: Followed): Promise<void> {
-    const { payment, intent, options } = followed;
-    for (let tries = 1; ; tries += 1) {
-      const prepared = await this.prepare({
-        kind: PrepareKind.AGAIN,
-        quoteId: null,
-        of: payment.id,
-        signWithinMs: options.signWithinMs ?? 0,
-      });
-      if (prepared.attempt !== followed.attempt + 1) {
-        throw new Refused("transaction", `attempt ${prepared.attempt} after ${followed.attempt}`);
-      }
-      const signedTx = await this.sign(prepared, intent);
-      const { quoteId, attempt } = prepared;
-      try {
-        const body = { idem: payment.idem, quoteId, signedTx, attempt };
-        await this.session.request(RequestType.PAY, body);
-        followed.attempt = attempt;
-        return;
-      } catch (error) {
-        const tooLate =
-          error instanceof RequestError && error.code === ErrorCode.TARGET_TICK_PASSED;
-        if (!tooLate || tries >= SIGN_AGAIN_TRIES_MAX) throw error;
-      }
-    }
+    const { payment, intent, options, tick } = followed;
+    const prepared = await this.prepare({
+      kind: PrepareKind.AGAIN, quoteId: null, of: payment.id,
+      signWithinMs: options.signWithinMs ?? 0,
+    });
+    followed.attemptsLeft -= 1;
+    const signedTx = await this.sign(prepared, intent, {
+      quoteId: null,
+      attempt: followed.attempt + 1,
+      tickMin: tick + 1,
+      tickMax: tick + 2 * TICKS_AHEAD_MAX,
+    });
+    const { quoteId, attempt } = prepared;
+    followed.tick = prepared.tick;
+    await this.handOver({ idem: payment.idem, quoteId, signedTx, attempt });
+    followed.attempt = attempt;
   }
 }

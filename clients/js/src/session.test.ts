@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ConnectionClosed, Refused, RemoteProtocolError, RequestError } from "./errors.js";
-import type { PaymentStatus } from "./messages.js";
+import {
+  ConnectionClosed, OutcomeUnknown, Refused, RemoteProtocolError, RequestError,
+} from "./errors.js";
+import type { PaymentStatus, Quote } from "./messages.js";
 import { connect, type ConnectOptions, type Session } from "./session.js";
 import {
   FakeHub, HUB_URL, KEY, Refusal, SIGNATURE, makeSigner, makeUnsigned, until,
@@ -26,12 +28,28 @@ function serveSubscriptions(hub: FakeHub, snapshot: unknown[] | null = null): vo
   }));
 }
 
+const QUOTE: Quote = {
+  quoteId: new Uint8Array(16).fill(4), graphVersion: 1,
+  route: { routeId: "direct", kind: "direct", hops: [KEY, PAYEE] }, alternatives: [], feeQu: 0,
+  estMs: 5, validUntilTick: 60, executable: true, partial: false, hubSignature: null,
+};
+
+function serveQuotes(hub: FakeHub, ...quotes: Quote[]): void {
+  hub.on(RequestType.QUOTE_OPEN, (_, socket) => {
+    queueMicrotask(() => quotes.forEach((quote) => socket.push(PushType.QUOTE, 2, 0, quote)));
+    return { sub: 2 };
+  });
+}
+
 function servePayments(hub: FakeHub): void {
   serveSubscriptions(hub);
-  hub.on(RequestType.PAY_PREPARE, ({ kind }) => ({
-    unsignedTx: makeUnsigned({ ...WISH, tick: 50 }), tick: 50,
-    quoteId: new Uint8Array(16).fill(4), attempt: kind === PrepareKind.AGAIN ? 1 : 0,
-  }));
+  serveQuotes(hub, QUOTE);
+  hub.on(RequestType.PAY_PREPARE, ({ kind }) => {
+    const again = kind === PrepareKind.AGAIN;
+    const tick = again ? 70 : 50;
+    const unsignedTx = makeUnsigned({ ...WISH, tick });
+    return { unsignedTx, tick, quoteId: QUOTE.quoteId, attempt: again ? 1 : 0 };
+  });
   hub.on(RequestType.PAY, ({ attempt }) => ({
     paymentId: PAYMENT_ID, state: PaymentState.ACCEPTED, attempt,
   }));
@@ -206,17 +224,7 @@ test("a hub that answers no ping is left", async () => {
 
 test("quotes are the newest only, and leaving closes the stream", async () => {
   const hub = new FakeHub();
-  hub.on(RequestType.QUOTE_OPEN, (_, socket) => {
-    queueMicrotask(() => {
-      for (const feeQu of [3, 2, 1]) {
-        socket.push(PushType.QUOTE, 2, 0, {
-          quoteId: new Uint8Array(16), graphVersion: 1, route: null, alternatives: [], feeQu,
-          estMs: 5, validUntilTick: 9, executable: true, partial: false, hubSignature: null,
-        });
-      }
-    });
-    return { sub: 2 };
-  });
+  serveQuotes(hub, ...[3, 2, 1].map((feeQu) => ({ ...QUOTE, feeQu })));
   const session = await open(hub);
   for await (const quote of session.quotes(WISH)) {
     assert.equal(quote.feeQu, 1);
@@ -276,7 +284,7 @@ test("a prepared transaction that differs from the wish is never signed", async 
   servePayments(hub);
   hub.on(RequestType.PAY_PREPARE, () => ({
     unsignedTx: makeUnsigned({ ...WISH, amountQu: 1_001, tick: 50 }), tick: 50,
-    quoteId: new Uint8Array(16), attempt: 0,
+    quoteId: QUOTE.quoteId, attempt: 0,
   }));
   const signTransaction = async (): Promise<Uint8Array> => assert.fail("signed");
   const session = await connect(HUB_URL, makeSigner({ signTransaction }), {
@@ -309,19 +317,89 @@ test("a payment whose reply was lost is handed over again under the same key", a
   await session.close();
 });
 
-test("a missed attempt is signed again under the same key", async () => {
+test("a missed attempt is signed again under the same key, for a later tick", async () => {
   const hub = new FakeHub();
   servePayments(hub);
   const session = await open(hub);
   const payment = await session.pay(WISH);
   hub.last.push(PushType.PAYMENT_STATUS, 1, 11, status(2, PaymentState.MISSED));
-  hub.last.push(PushType.PAY_RESIGN, 1, 12, { paymentId: PAYMENT_ID, reason: 0, deadlineMs: 1 });
   await until(() => hub.bodies(RequestType.PAY).length === 2);
   const [first, second] = hub.bodies(RequestType.PAY);
   assert.deepEqual(second?.idem, first?.idem);
   assert.equal(second?.attempt, 1);
   assert.deepEqual(hub.bodies(RequestType.PAY_PREPARE)[1]?.of, PAYMENT_ID);
-  assert.equal(payment.status?.state, PaymentState.MISSED);
+  assert.equal(payment.signingError, null);
+  await session.close();
+});
+
+test("a hub's mere wish for another signature is not enough: it is asked for the state", async () => {
+  const hub = new FakeHub();
+  servePayments(hub);
+  hub.on(RequestType.PAYMENT_GET, () => status(2, PaymentState.BROADCAST));
+  const session = await open(hub);
+  const payment = await session.pay(WISH);
+  hub.last.push(PushType.PAY_RESIGN, 1, 11, { paymentId: PAYMENT_ID, reason: 0, deadlineMs: 1 });
+  await until(() => payment.status?.state === PaymentState.BROADCAST);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(hub.bodies(RequestType.PAY).length, 1);
+  await session.close();
+});
+
+test("it signs no more often than it may, and never for a tick that is not later", async () => {
+  const hub = new FakeHub();
+  servePayments(hub);
+  const session = await open(hub);
+  const once = await session.pay(WISH, { attemptsMax: 1 });
+  hub.last.push(PushType.PAYMENT_STATUS, 1, 11, status(2, PaymentState.MISSED));
+  await until(() => once.status !== null);
+  assert.equal(hub.bodies(RequestType.PAY_PREPARE).length, 1);
+
+  hub.on(RequestType.PAY_PREPARE, ({ kind }) => ({
+    unsignedTx: makeUnsigned({ ...WISH, tick: 50 }), tick: 50, quoteId: QUOTE.quoteId,
+    attempt: kind === PrepareKind.AGAIN ? 1 : 0,
+  }));
+  const twice = await session.pay(WISH);
+  hub.last.push(PushType.PAYMENT_STATUS, 1, 12, status(2, PaymentState.MISSED));
+  await until(() => twice.signingError !== null);
+  assert.ok(twice.signingError instanceof Refused);
+  assert.equal(hub.bodies(RequestType.PAY).length, 2);
+  await session.close();
+});
+
+test("a busy hub gets the same bytes again", async () => {
+  const hub = new FakeHub();
+  servePayments(hub);
+  const session = await open(hub);
+  hub.on(RequestType.PAY, ({ attempt }) =>
+    hub.bodies(RequestType.PAY).length < 3
+      ? new Refusal(ErrorCode.OVERLOADED, null, 1)
+      : { paymentId: PAYMENT_ID, state: PaymentState.ACCEPTED, attempt });
+  await session.pay(WISH);
+  const [first, ...others] = hub.bodies(RequestType.PAY);
+  assert.deepEqual(others, [first, first]);
+  await session.close();
+});
+
+test("bytes handed over without an answer are an unknown outcome, not a failed payment", async () => {
+  const hub = new FakeHub();
+  servePayments(hub);
+  const session = await open(hub);
+  hub.on(RequestType.PAY, () => null);
+  const paying = session.pay(WISH);
+  await until(() => hub.bodies(RequestType.PAY).length === 1);
+  hub.on(RequestType.LOGIN, () => new Refusal(ErrorCode.WALLET_BLOCKED));
+  hub.last.cut(1006);
+  await assert.rejects(paying, (error) =>
+    error instanceof OutcomeUnknown && error.request.signedTx.length === 144 && !error.retry);
+});
+
+test("outcome_unknown is no leave to sign anew", async () => {
+  const hub = new FakeHub();
+  servePayments(hub);
+  hub.on(RequestType.PAY, () => new Refusal(ErrorCode.OUTCOME_UNKNOWN));
+  const session = await open(hub);
+  await assert.rejects(session.pay(WISH), OutcomeUnknown);
+  assert.equal(hub.bodies(RequestType.PAY).length, 1);
   await session.close();
 });
 

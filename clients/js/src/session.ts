@@ -6,7 +6,8 @@ import { ConnectionClosed, RealtimeError, RequestError } from "./errors.js";
 import { login } from "./login.js";
 import type { Intent, LoginReply, PaymentStatus, Quote, Requests } from "./messages.js";
 import { makeIntent, type PaymentWish } from "./intent.js";
-import { Payments, type PayOptions, type Payment } from "./payments.js";
+import type { Payment } from "./payment.js";
+import { Payments, type PayOptions } from "./payments.js";
 import { quotes } from "./quotes.js";
 import { pauseMs } from "./reconnect.js";
 import { checkSigner, type Signer } from "./signer.js";
@@ -17,6 +18,8 @@ import { findWebSocket, type WebSocketClass } from "./web-socket.js";
 export interface ConnectOptions {
   /** Whom the login is for: default the page's host, outside a browser the hub's. */
   readonly domain?: string;
+  /** The chain that the hub must name, such as "mainnet"; default: whichever. */
+  readonly chain?: string;
   /** Lines of the login text that ask for less or more than the default; see scopeResource. */
   readonly resources?: readonly string[];
   /** How long the wallet may take to sign; a person with a phone needs up to 300,000. */
@@ -118,7 +121,11 @@ export class Session {
     return quotes(this, this.intent(wish));
   }
 
-  /** Prepare, check, sign and hand over a payment; resolves when the hub has it durably. */
+  /**
+   * Quote, prepare, check, sign and hand over a payment; resolves when the hub has it durably.
+   *
+   * Rejects with OutcomeUnknown when signed bytes may have been taken: don't pay anew then.
+   */
   pay(wish: PaymentWish, options: PayOptions = {}): Promise<Payment> {
     return this.payments.pay(this.intent(wish), options);
   }
@@ -151,7 +158,7 @@ export class Session {
     onReply?: (reply: Requests[T]["reply"], connection: Connection) => void,
   ): Promise<Requests[T]["reply"]> {
     for (;;) {
-      const connection = await this.connected;
+      const connection = await this.standing();
       try {
         return await connection.request(type, body, (reply) => onReply?.(reply, connection));
       } catch (error) {
@@ -165,7 +172,7 @@ export class Session {
   /** Open *subscription* now and again on each later connection, until it is removed. */
   async add(subscription: Subscription): Promise<void> {
     for (;;) {
-      const connection = await this.connected;
+      const connection = await this.standing();
       try {
         await subscription.open(connection);
         if (this.connection === connection) break;
@@ -189,6 +196,17 @@ export class Session {
     await this.connected;
   }
 
+  /** The connection of now, or the next; ConnectionClosed when there will be none. */
+  private async standing(): Promise<Connection> {
+    try {
+      return await this.connected;
+    } catch (cause) {
+      // Why the session ended is no answer to the request at hand: it must not look like one.
+      if (cause instanceof ConnectionClosed) throw cause;
+      throw new ConnectionClosed(1006, "the session is over", { cause });
+    }
+  }
+
   private intent(wish: PaymentWish): Intent {
     return makeIntent(this.signer.publicKey, wish);
   }
@@ -202,6 +220,7 @@ export class Session {
       this.loginReply = await login(connection, this.signer, {
         url: this.url,
         domain: this.options.domain ?? defaultDomain(this.url),
+        chain: this.options.chain ?? null,
         resources: this.options.resources ?? [],
         signWithinMs: this.options.signWithinMs ?? null,
       });

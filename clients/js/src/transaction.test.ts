@@ -4,9 +4,10 @@ import { test } from "node:test";
 import { parseHex, toHex } from "./bytes.js";
 import { Refused } from "./errors.js";
 import { makeIntent } from "./intent.js";
+import type { PrepareReply, Quote } from "./messages.js";
 import { KEY, SIGNATURE, makeUnsigned } from "./testing/fake-hub.js";
 import { qubicVectors } from "./testing/vectors.js";
-import { checkPrepared, checkSigned, parseUnsigned } from "./transaction.js";
+import { checkPrepared, checkQuote, checkSigned, parseUnsigned } from "./transaction.js";
 
 const PAYEE = new Uint8Array(32).fill(9);
 const INTENT = makeIntent(KEY, { destination: PAYEE, amountQu: 1_000 });
@@ -14,8 +15,11 @@ const WISHED = { destination: PAYEE, amountQu: 1_000, tick: 50 };
 const refused = (error: unknown): boolean =>
   error instanceof Refused && error.code === "transaction";
 
-function prepared(unsignedTx: Uint8Array, tick = 50) {
-  return { unsignedTx, tick, quoteId: new Uint8Array(16), attempt: 0 };
+const QUOTE_ID = new Uint8Array(16).fill(4);
+const AGREED = { quoteId: QUOTE_ID, attempt: 0, tickMin: 50, tickMax: 50 };
+
+function prepared(unsignedTx: Uint8Array, changes: Partial<PrepareReply> = {}): PrepareReply {
+  return { unsignedTx, tick: 50, quoteId: QUOTE_ID, attempt: 0, ...changes };
 }
 
 test("every transaction of the vectors is taken apart", () => {
@@ -35,7 +39,36 @@ test("every transaction of the vectors is taken apart", () => {
 });
 
 test("the transaction that was asked for passes", () => {
-  assert.equal(checkPrepared(prepared(makeUnsigned(WISHED)), INTENT).tick, 50);
+  assert.equal(checkPrepared(prepared(makeUnsigned(WISHED)), INTENT, AGREED).tick, 50);
+});
+
+for (const [what, changes] of Object.entries({
+  "tick that is too early": { tick: 49 },
+  "tick that is too late": { tick: 51 },
+  "other quote": { quoteId: new Uint8Array(16) },
+  "other attempt": { attempt: 1 },
+})) {
+  test(`a hostile hub's ${what} is refused, though the transaction agrees with its reply`, () => {
+    const reply = prepared(makeUnsigned({ ...WISHED, ...changes }), changes);
+    assert.throws(() => checkPrepared(reply, INTENT, AGREED), refused);
+  });
+}
+
+const QUOTE: Quote = {
+  quoteId: QUOTE_ID, graphVersion: 1, route: { routeId: "direct", kind: "direct", hops: [] },
+  alternatives: [], feeQu: 0, estMs: 1, validUntilTick: 60, executable: true, partial: false,
+  hubSignature: null,
+};
+
+test("a quote without a route, an executor, or with a fee is not paid", () => {
+  checkQuote(QUOTE, INTENT);
+  const other = { routeId: "x", kind: "channel", hops: [] };
+  for (const changes of [{ route: null }, { executable: false }, { feeQu: 1 }, { route: other }]) {
+    assert.throws(
+      () => checkQuote({ ...QUOTE, ...changes }, INTENT),
+      (error) => error instanceof Refused && error.code === "quote",
+    );
+  }
 });
 
 for (const [what, changes] of Object.entries({
@@ -50,7 +83,7 @@ for (const [what, changes] of Object.entries({
 })) {
   test(`a hostile hub's ${what} is refused`, () => {
     const unsigned = makeUnsigned({ ...WISHED, ...changes });
-    assert.throws(() => checkPrepared(prepared(unsigned), INTENT), refused);
+    assert.throws(() => checkPrepared(prepared(unsigned), INTENT, AGREED), refused);
   });
 }
 
@@ -59,7 +92,7 @@ test("bytes that are no transaction are refused", () => {
   const negative = Uint8Array.from(unsigned);
   negative[71] = 0xff;
   for (const bad of [unsigned.subarray(0, 79), Uint8Array.of(...unsigned, 0), negative]) {
-    assert.throws(() => checkPrepared(prepared(bad), INTENT), refused);
+    assert.throws(() => checkPrepared(prepared(bad), INTENT, AGREED), refused);
   }
 });
 

@@ -5,7 +5,7 @@
 
 import { sameBytes, toHex } from "./bytes.js";
 import { Refused } from "./errors.js";
-import type { Intent, PrepareReply } from "./messages.js";
+import type { Intent, PrepareReply, Quote } from "./messages.js";
 
 const HEADER_BYTES = 80;
 const INPUT_BYTES_MAX = 1_024;
@@ -43,12 +43,42 @@ export function parseUnsigned(unsigned: Uint8Array): Transaction {
 }
 
 /**
+ * How far a target tick may lie from the quote's last tick: ten minutes at a tick a second. A hub
+ * that may choose any could keep the bytes and use them after it said that the payment failed.
+ */
+export const TICKS_AHEAD_MAX = 600;
+
+/** What was agreed beyond the intent; null: whatever the hub says. */
+export interface Agreed {
+  readonly quoteId: Uint8Array | null;
+  readonly attempt: number | null;
+  readonly tickMin: number;
+  readonly tickMax: number;
+}
+
+/** Refuse a quote by which nothing can be paid that this client could check. */
+export function checkQuote(quote: Quote, intent: Intent): void {
+  const why =
+    quote.route === null ? "there is no route now"
+    : !quote.executable ? `a route of kind ${quote.route.kind} can't be paid by this hub`
+    : quote.feeQu > intent.maxFeeQu ? `its fee is ${quote.feeQu} QU, above ${intent.maxFeeQu}`
+    : quote.route.kind !== "direct" || quote.feeQu !== 0
+      ? `this client can't check a payment of kind ${quote.route.kind} with a fee of ${quote.feeQu}`
+    : null;
+  if (why !== null) throw new Refused("quote", `the quote can't be paid: ${why}`);
+}
+
+/**
  * Compare what the hub prepared with the payer's own wish, field by field: source, destination,
  * amount, tick, input type, payload. Throws Refused naming the first that differs.
  *
  * A plain transfer is the only kind that this client can check, so it is the only one it takes.
  */
-export function checkPrepared(prepared: PrepareReply, intent: Intent): Transaction {
+export function checkPrepared(
+  prepared: PrepareReply,
+  intent: Intent,
+  agreed: Agreed,
+): Transaction {
   const made = parseUnsigned(prepared.unsignedTx);
   if (!sameBytes(made.source, intent.source)) refuse(`its source is ${toHex(made.source)}`);
   if (!sameBytes(made.destination, intent.destination)) {
@@ -57,11 +87,20 @@ export function checkPrepared(prepared: PrepareReply, intent: Intent): Transacti
   if (made.amountQu !== intent.amountQu) {
     refuse(`its amount is ${made.amountQu} QU, not ${intent.amountQu}`);
   }
-  if (made.tick !== prepared.tick || made.tick === 0) {
+  if (made.tick !== prepared.tick) {
     refuse(`its tick is ${made.tick}, but the hub named ${prepared.tick}`);
+  }
+  if (made.tick < agreed.tickMin || made.tick > agreed.tickMax) {
+    refuse(`its tick ${made.tick} is not in ${agreed.tickMin}..${agreed.tickMax}`);
   }
   if (made.inputType !== 0) refuse(`its input type is ${made.inputType}, not a transfer's 0`);
   if (made.payload.length !== 0) refuse(`it carries ${made.payload.length} bytes of payload`);
+  if (agreed.quoteId && !sameBytes(prepared.quoteId, agreed.quoteId)) {
+    refuse("it is for another quote");
+  }
+  if (agreed.attempt !== null && prepared.attempt !== agreed.attempt) {
+    refuse(`it is attempt ${prepared.attempt}, not ${agreed.attempt}`);
+  }
   return made;
 }
 

@@ -1,5 +1,6 @@
 /** Trust: asked once, or followed. */
 
+import { sameBytes } from "./bytes.js";
 import type { PushFrame } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { EventStream } from "./event-stream.js";
@@ -76,7 +77,9 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
   }
 
   private stand(reply: SubscribeReply): void {
-    if (!reply.recovered || !this.position) {
+    const known = this.position && sameBytes(this.position.epoch, reply.epoch);
+    // What is replayed after a recovery lies between our position and the head.
+    if (!reply.recovered || !known) {
       this.position = { epoch: reply.epoch, offset: reply.head };
     }
     if (reply.snapshot) {
@@ -86,9 +89,13 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
 
   private read(push: PushFrame): void {
     if (push.type === PushType.TRUST_CHANGED) {
-      this.position = this.position && { epoch: this.position.epoch, offset: push.offset };
+      if (this.position) {
+        if (push.offset < this.position.offset) return; // Seen before: an effect happens once.
+        this.position = { epoch: this.position.epoch, offset: push.offset };
+      }
       this.events.push({ kind: "changed", offset: push.offset, change: push.body });
     } else if (push.type === PushType.GAP) {
+      this.position = null; // What was lost can't be had again: the next start is a snapshot.
       this.events.push({ kind: "gap", gap: push.body });
     }
   }
