@@ -1,0 +1,76 @@
+"""What every session of this process works with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from realtime_hub.clock import Clock, Entropy
+from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.fanout import Fanout
+from realtime_hub.session.ports import SessionAuth, SessionPayments, SessionQuotes
+from realtime_hub.session.registry import SessionRegistry
+from realtime_hub.session.session import LiveSession
+from realtime_hub.session.tasks import RequestTasks
+from realtime_protocol.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What an operator chooses for sessions, beside their limits."""
+
+    uri: str
+    """The URL that clients open, as it stands in the login text."""
+    origins: Mapping[str, str]
+    """Allowed Origin -> the domain that its users sign for."""
+    domain_without_origin: str | None
+    """The domain of native clients; None: they are not let in."""
+    connections_max: int = 20_000
+    goaway_min_ms: int = 100
+    goaway_max_ms: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubContext:
+    """The services, and the parts that all sessions share. Made by `build_context`."""
+
+    auth: SessionAuth
+    quotes: SessionQuotes
+    payments: SessionPayments
+    clock: Clock
+    entropy: Entropy
+    settings: SessionSettings
+    limits: Limits
+    counters: SessionCounters
+    registry: SessionRegistry[LiveSession]
+    fanout: Fanout
+    tasks: RequestTasks
+
+
+def build_context(
+    *,
+    auth: SessionAuth,
+    quotes: SessionQuotes,
+    payments: SessionPayments,
+    clock: Clock,
+    entropy: Entropy,
+    settings: SessionSettings,
+    counters: SessionCounters,
+    limits: Limits | None = None,
+) -> HubContext:
+    """Put the shared parts beside the services."""
+    limits = limits or Limits()
+    registry: SessionRegistry[LiveSession] = SessionRegistry(
+        limits, connections_max=settings.connections_max
+    )
+    return HubContext(
+        auth=auth,
+        quotes=quotes,
+        payments=payments,
+        clock=clock,
+        entropy=entropy,
+        settings=settings,
+        limits=limits,
+        counters=counters,
+        registry=registry,
+        fanout=Fanout(registry, auth, payments, clock, counters),
+        tasks=RequestTasks(),
+    )

@@ -1,0 +1,81 @@
+"""What waits to be sent to one client: four classes, the most urgent first, bounded by keys.
+
+Within a class messages go in the order in which they were put. A message with a key replaces the
+one that waits under the same key and goes to the end, so that positions never step back.
+"""
+
+from collections.abc import Hashable
+from enum import IntEnum
+from itertools import count
+from typing import Final
+
+KEYS_MAX: Final = 4_096
+"""Messages that wait in one class."""
+
+
+class Urgency(IntEnum):
+    """The class of a message."""
+
+    REVOCATION = 0
+    PAYMENT = 1
+    REPLY = 2
+    QUOTE = 3
+
+
+class Outbox:
+    """The queue of one session."""
+
+    __slots__ = ("_classes", "_unique", "bytes")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._classes: list[dict[Hashable, bytes] | None] = [None, None, None, None]
+        self._unique = count()
+
+    def put(self, urgency: Urgency, message: bytes, key: Hashable = None) -> bool:
+        """Queue *message*; False when the class is full, and then nothing is queued."""
+        waiting = self._classes[urgency]
+        if waiting is None:
+            waiting = self._classes[urgency] = {}
+        if key is None:
+            key = next(self._unique)
+        replaced = waiting.pop(key, None)
+        if replaced is not None:
+            self.bytes -= len(replaced)
+        elif len(waiting) >= KEYS_MAX:
+            return False
+        waiting[key] = message
+        self.bytes += len(message)
+        return True
+
+    def take(self, bytes_max: int, *, least_urgent: Urgency = Urgency.QUOTE) -> list[bytes]:
+        """Remove and return messages until *bytes_max* is reached or exceeded."""
+        taken: list[bytes] = []
+        size = 0
+        for waiting in self._classes[: least_urgent + 1]:
+            while waiting and size < bytes_max:
+                message = waiting.pop(next(iter(waiting)))
+                size += len(message)
+                taken.append(message)
+        self.bytes -= size
+        return taken
+
+    def drop(self, urgency: Urgency, key: Hashable) -> None:
+        """Forget the message that waits under *key*."""
+        waiting = self._classes[urgency]
+        dropped = waiting.pop(key, None) if waiting else None
+        if dropped is not None:
+            self.bytes -= len(dropped)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._classes = [None, None, None, None]
+        self.bytes = 0
+
+    @property
+    def most_urgent(self) -> Urgency | None:
+        """The class of the message that would go next."""
+        for urgency in Urgency:
+            if self._classes[urgency]:
+                return urgency
+        return None

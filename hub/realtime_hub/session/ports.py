@@ -1,0 +1,190 @@
+"""What a session needs of the services behind it and of the connection in front of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from realtime_hub.pay.model import PaymentChange
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.login_text import LoginChallenge
+from realtime_protocol.messages import (
+    Intent,
+    LoginRequest,
+    PaymentStatus,
+    PayReply,
+    PayRequest,
+    Position,
+    PrepareReply,
+    PrepareRequest,
+    Quote,
+    Trust,
+    TrustChanged,
+    TrustSetReply,
+)
+
+
+class Wire(Protocol):
+    """One open connection, as bytes of whole messages."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether more may be sent now; `LiveSession.flush` is called when that turns true."""
+        ...
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What was sent here and the system has not taken yet."""
+        ...
+
+    @property
+    def drained_bytes(self) -> int:
+        """What the system has taken so far; it grows while the client reads."""
+        ...
+
+    def tick(self, now_s: float) -> None:
+        """Look after the connection itself: called every half second or so."""
+        ...
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        """Send whole messages, in order."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Deliver no further messages until `resume_reading`."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Deliver messages again."""
+        ...
+
+    def close(self, code: int, reason: str, *, within_s: float) -> None:
+        """Say goodbye; whoever doesn't answer within *within_s* is cut off."""
+        ...
+
+
+class ProvenLogin(Protocol):
+    """A wallet that proved itself."""
+
+    @property
+    def wallet(self) -> PublicKey:
+        """Who it is."""
+        ...
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """What the login grants."""
+        ...
+
+    @property
+    def session_exp_ms(self) -> int:
+        """When the session ends, epoch ms."""
+        ...
+
+
+class TrustChange(Protocol):
+    """An entry of the trust log."""
+
+    @property
+    def log_seq(self) -> int:
+        """Its place in the log."""
+        ...
+
+    @property
+    def body(self) -> TrustChanged:
+        """What watchers are told."""
+        ...
+
+
+class SessionAuth(Protocol):
+    """What sessions need of TurboAuth."""
+
+    @property
+    def backbone_ok(self) -> bool:
+        """Whether the hub can vouch for what it says."""
+        ...
+
+    def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
+        """Return a fresh challenge."""
+        ...
+
+    async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> ProvenLogin:
+        """Check a proof whose nonce is used up already; RequestError when it isn't one."""
+        ...
+
+    async def admit(self, wallet: PublicKey) -> Trust:
+        """Read the trust of a wallet whose session is registered; RequestError 206 or 108."""
+        ...
+
+    def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
+        """Return what memory holds, if it holds all of it freshly."""
+        ...
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
+        """Return what is known."""
+        ...
+
+    def position(self) -> Position:
+        """Return where the trust log is."""
+        ...
+
+    async def changes_since(self, position: Position) -> Sequence[TrustChange] | None:
+        """Return what came after *position*; None when that can't be had."""
+        ...
+
+    async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None) -> TrustSetReply:
+        """Take an administrator's signed transaction."""
+        ...
+
+
+class QuoteStream(Protocol):
+    """Quotes for one intent, until closed."""
+
+    @property
+    def first(self) -> Quote:
+        """The quote at the time of opening."""
+        ...
+
+    def close(self) -> None:
+        """End the stream."""
+        ...
+
+
+class SessionQuotes(Protocol):
+    """What sessions need of TurboRoute."""
+
+    def open(self, intent: Intent, deliver: Callable[[Quote], None]) -> QuoteStream:
+        """Open a stream; *deliver* is called with each later quote. RequestError if none."""
+        ...
+
+
+class SessionPayments(Protocol):
+    """What sessions need of the payments."""
+
+    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+        """Return the transaction to sign."""
+        ...
+
+    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+        """Take a signed transaction; it is durable once this returns."""
+        ...
+
+    async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
+        """Return where a payment of this wallet stands."""
+        ...
+
+    def snapshot_of_payer(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
+        """Return what this wallet pays."""
+        ...
+
+    def snapshot_of_payee(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
+        """Return what is paid to this wallet."""
+        ...
+
+    def position(self) -> Position:
+        """Return where the stream of payment changes is; RequestError before it is known."""
+        ...
+
+    def changes_since(
+        self, position: Position, wallet: PublicKey
+    ) -> Sequence[PaymentChange] | None:
+        """Return the wallet's changes after *position*; None when they can't be had."""
+        ...

@@ -1,0 +1,139 @@
+"""Who is connected, who is logged in, and who watches what."""
+
+from collections.abc import Hashable, Iterable
+from typing import Final, Generic, Protocol, TypeVar
+
+from realtime_hub.session.addresses import AddressBook
+from realtime_hub.session.subscriptions import ChannelKind, Subscription
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.limits import Limits
+
+WALLET_FULL_RETRY_MS: Final = 15_000
+"""A dead connection of the same wallet is found within this."""
+
+
+class Connected(Protocol):
+    """What the registry knows of a session."""
+
+    def describe(self) -> dict[str, object]:
+        """Return what an administrator may see."""
+        ...
+
+
+_Session = TypeVar("_Session", bound=Connected)
+_Member = TypeVar("_Member")
+
+
+class _Groups(Generic[_Member]):
+    """Members by key, in the order in which they came; empty groups take no room."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Hashable, dict[_Member, None]] = {}
+
+    def add(self, key: Hashable, member: _Member) -> None:
+        self._groups.setdefault(key, {})[member] = None
+
+    def discard(self, key: Hashable, member: _Member) -> None:
+        group = self._groups.get(key)
+        if group is not None:
+            group.pop(member, None)
+            if not group:
+                del self._groups[key]
+
+    def of(self, key: Hashable) -> Iterable[_Member]:
+        return self._groups.get(key, ())
+
+    def size(self, key: Hashable) -> int:
+        return len(self._groups.get(key, ()))
+
+
+class SessionRegistry(Generic[_Session]):
+    """All connections of this process. Every method is synchronous."""
+
+    def __init__(self, limits: Limits, *, connections_max: int) -> None:
+        self.addresses = AddressBook(limits)
+        self.connections: dict[_Session, None] = {}
+        self._connections_max = connections_max
+        self._limits = limits
+        self._by_wallet: _Groups[_Session] = _Groups()
+        self._watchers: _Groups[Subscription] = _Groups()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further connection is taken."""
+        return len(self.connections) >= self._connections_max
+
+    # Sessions -------------------------------------------------------------------------------
+
+    def connect(self, session: _Session) -> None:
+        """A connection is open."""
+        self.connections[session] = None
+
+    def disconnect(self, session: _Session) -> None:
+        """A connection is gone."""
+        self.connections.pop(session, None)
+
+    def enter(self, wallet: PublicKey, session: _Session) -> None:
+        """Register a session under its wallet; RequestError 106 when it has too many.
+
+        From now on every change of the wallet's trust reaches the session.
+        """
+        sessions_max = self._limits.sessions_per_wallet_max
+        if self._by_wallet.size(wallet) >= sessions_max:
+            raise RequestError(
+                ErrorCode.RATE_LIMITED,
+                f"the wallet has {sessions_max} sessions; close one",
+                retry_after_ms=WALLET_FULL_RETRY_MS,
+            )
+        self._by_wallet.add(wallet, session)
+
+    def leave(self, wallet: PublicKey, session: _Session) -> None:
+        """The session ended, or its login failed."""
+        self._by_wallet.discard(wallet, session)
+
+    def sessions_of(self, wallet: PublicKey) -> list[_Session]:
+        """Return the wallet's sessions, those included whose login is being checked."""
+        return list(self._by_wallet.of(wallet))
+
+    def describe(self) -> list[dict[str, object]]:
+        """Return what an administrator may see of each connection."""
+        return [session.describe() for session in self.connections]
+
+    # Subscriptions --------------------------------------------------------------------------
+
+    def watch(self, subscription: Subscription) -> None:
+        """Let a subscription be found by what it watches."""
+        for key in _keys(subscription):
+            self._watchers.add(key, subscription)
+
+    def unwatch(self, subscription: Subscription) -> None:
+        """The subscription ended."""
+        for key in _keys(subscription):
+            self._watchers.discard(key, subscription)
+
+    def trust_watchers(self, wallet: PublicKey) -> list[Subscription]:
+        """Return who watches this wallet's trust."""
+        return list(self._watchers.of((_TRUST, wallet)))
+
+    def payment_watchers(
+        self, payer: PublicKey, payee: PublicKey, payment_id: bytes
+    ) -> list[Subscription]:
+        """Return who watches this payment, the payer's own channel first."""
+        return [
+            *self._watchers.of((ChannelKind.PAY_OUT, payer)),
+            *self._watchers.of((ChannelKind.PAY_IN, payee)),
+            *self._watchers.of((ChannelKind.PAY_ONE, payment_id)),
+        ]
+
+
+_TRUST: Final = "trust"
+
+
+def _keys(subscription: Subscription) -> Iterable[Hashable]:
+    channel = subscription.channel
+    if channel.kind is ChannelKind.PAY_ONE:
+        return [(channel.kind, channel.payment_id)]
+    kind = _TRUST if channel.kind.scope == _TRUST else channel.kind
+    return [(kind, wallet) for wallet in subscription.wallets]

@@ -1,0 +1,436 @@
+"""One connection's session: the protocol's machine, its queue, its subscriptions, its tasks.
+
+It knows no sockets: messages come in through :meth:`LiveSession.receive` and leave through a
+:class:`~realtime_hub.session.ports.Wire`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Hashable
+from typing import TYPE_CHECKING, Any, Final
+
+from realtime_hub.session.outbox import Outbox, Urgency
+from realtime_hub.session.ports import QuoteStream, Wire
+from realtime_hub.session.reply_first import ReplyFirst
+from realtime_hub.session.subscriptions import Subscription
+from realtime_protocol.codec import encode_push
+from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey, encode_identity
+from realtime_protocol.login_text import LoginChallenge
+from realtime_protocol.messages import (
+    Challenge,
+    Checkpoint,
+    Goaway,
+    GoawayCause,
+    Head,
+    PushType,
+)
+from realtime_protocol.server import Closing, Event, Refused, ServerSession
+
+if TYPE_CHECKING:
+    from realtime_hub.session.context import HubContext
+
+logger = logging.getLogger(__name__)
+
+CLOSE_WITHIN_S: Final = 2.0
+BLOCKED_CLOSE_WITHIN_S: Final = 0.25
+DRAIN_CLOSE_WITHIN_S: Final = 0.5
+SEND_BYTES: Final = 16_384
+"""Handed to the connection at a time; what waits behind it can still be overtaken."""
+_EVERYTHING: Final = 2**62
+_CHECKPOINT_KEY: Final = "checkpoint"
+NORMAL_CLOSURE: Final = 1000
+
+Serve = Callable[["LiveSession", Event], None]
+"""Serves what the machine let through: a challenge, a login, a request."""
+
+
+class LiveSession:
+    """Everything that one connection holds in this process.
+
+    After `end` or `lost` it holds nothing any more, and takes and sends nothing.
+    """
+
+    __slots__ = (
+        "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login", "_opened_s",
+        "_outbox", "_pays", "_progress_s", "_reading", "_serve", "_subs_made", "_tasks", "_wire",
+        "address", "barred", "domain", "ended", "machine", "quotes", "sid", "subscriptions",
+    )  # fmt: skip
+
+    def __init__(
+        self, context: "HubContext", wire: Wire, serve: Serve, *, address: str, domain: str
+    ) -> None:
+        now_s = context.clock.monotonic_s()
+        self.machine = ServerSession(context.limits, now_s=now_s)
+        self.address = address
+        self.domain = domain
+        self.sid = ""
+        self.subscriptions: dict[int, Subscription] = {}
+        self.quotes: dict[int, QuoteStream] = {}
+        self.barred = False
+        """The wallet was blocked while its login was being checked."""
+        self.ended = False
+        self._context = context
+        self._wire = wire
+        self._serve = serve
+        self._outbox = Outbox()
+        self._pays = ReplyFirst()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subs_made = 0
+        self._entered: PublicKey | None = None
+        self._long_login = False
+        self._reading = True
+        self._opened_s = now_s
+        self._progress_s = now_s
+        self._drained_bytes = 0
+        self._checkpoint_s = now_s
+
+    @property
+    def wallet(self) -> PublicKey:
+        """The wallet of a session that is logged in."""
+        if self.machine.wallet is None:
+            raise RequestError(ErrorCode.NOT_AUTHENTICATED, "log in first")
+        return self.machine.wallet
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for this client, here and in the connection."""
+        return self._outbox.bytes + self._wire.unsent_bytes
+
+    # Coming in ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Send the first frame, the challenge."""
+        context = self._context
+        context.registry.connect(self)
+        context.counters.connected()
+        ttl_ms = context.limits.first_challenge_ttl_ms
+        challenge = self.issue_challenge(ttl_ms)
+        self._wire.send([self.machine.open(challenge, now_s=self._opened_s)])
+
+    def receive(self, message: bytes) -> None:
+        """Take one message; call `flush` after the last one at hand."""
+        if self.ended:
+            return
+        clock = self._context.clock
+        event = self.machine.receive(message, now_s=clock.monotonic_s(), now_ms=clock.now_ms())
+        if isinstance(event, Refused):
+            self._context.counters.request(event.kind, event.code)
+            self.send(event.frame)
+        elif not isinstance(event, Closing):
+            self._serve(self, event)
+        self.follow_machine()
+
+    def receive_text(self) -> None:
+        """Take a text frame, which closes."""
+        if not self.ended:
+            self.machine.receive_text()
+            self.follow_machine()
+
+    def follow_machine(self) -> None:
+        """Close when the machine says so; call it after each call of the machine."""
+        closing = self.machine.closing
+        if closing is not None:
+            self.end(closing.code, closing.reason)
+
+    def tick(self, now_s: float) -> None:
+        """Look at every deadline of this session."""
+        if self.ended:
+            return
+        self.machine.overdue(now_s=now_s)
+        self.follow_machine()
+        if not self.ended:
+            self._watch_progress(now_s)
+        if not self.ended:
+            self._wire.tick(now_s)
+        if not self.ended and self.machine.logged_in:
+            self._send_checkpoint(now_s)
+
+    # Going out ------------------------------------------------------------------------------
+
+    def send(self, message: bytes, urgency: Urgency = Urgency.REPLY, key: Hashable = None) -> None:
+        """Queue a message; it leaves with the next `flush`."""
+        if not self.ended and not self._outbox.put(urgency, message, key):
+            self.fail(CloseCode.POSITION_LOST)
+
+    def push(self, urgency: Urgency, message: bytes, key: Hashable) -> None:
+        """Send a message that nobody asked for just now."""
+        if self.ended:
+            return
+        if urgency is Urgency.PAYMENT and self._pays.hold(key, message):
+            if self._pays.is_full:
+                self.fail(CloseCode.POSITION_LOST)
+            return
+        self.send(message, urgency, key)
+        self.flush()
+
+    def drop(self, urgency: Urgency, key: Hashable) -> None:
+        """Forget a message that waits under *key*."""
+        self._outbox.drop(urgency, key)
+
+    def flush(self) -> None:
+        """Hand over what the connection takes, the most urgent first."""
+        if self.ended:
+            return
+        outbox, wire = self._outbox, self._wire
+        while outbox.bytes and wire.writable:
+            wire.send(outbox.take(SEND_BYTES))
+        self._steer_reading()
+
+    def begin_pay(self) -> int:
+        """A payment is being taken: its states wait for the reply."""
+        return self._pays.begin()
+
+    def end_pay(self, number: int) -> None:
+        """The reply is queued."""
+        for key, message in self._pays.end(number):
+            self.send(message, Urgency.PAYMENT, key)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run *work* until it is done or the session ends."""
+        task = self._context.tasks.spawn(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def heads(self) -> list[Head]:
+        """Return up to where each subscription has been sent everything."""
+        position_of = self._context.fanout.position_of
+        heads = []
+        for subscription in self.subscriptions.values():
+            position = position_of(subscription.channel.kind)
+            late = subscription.channel.kind.scope == "pay" and self._pays.holding
+            if position is not None and subscription.held is None and not late:
+                heads.append(Head(subscription.number, position.epoch, position.offset))
+        return heads
+
+    # Logging in -----------------------------------------------------------------------------
+
+    def issue_challenge(self, ttl_ms: int) -> Challenge:
+        """Return a fresh challenge as it stands on the wire."""
+        context = self._context
+        issued: LoginChallenge = context.auth.issue_challenge(
+            domain=self.domain, uri=context.settings.uri, ttl_ms=ttl_ms
+        )
+        return Challenge(
+            nonce=issued.nonce,
+            issued_ms=issued.issued_ms,
+            expires_ms=issued.expires_ms,
+            domain=issued.domain,
+            uri=issued.uri,
+            chain=issued.chain,
+            request_id=issued.request_id,
+            server_ms=context.clock.now_ms(),
+            limits=context.limits.as_detail(),
+            hub_epoch=context.auth.position().epoch,
+        )
+
+    def require_patience(self, ttl_ms: int) -> None:
+        """Take one of the address's places for long logins, or raise RequestError 106."""
+        limits = self._context.limits
+        now_s = self._context.clock.monotonic_s()
+        first_end_s = self._opened_s + limits.first_challenge_ttl_ms / 1_000
+        due_s = self.machine.deadline_after(ttl_ms, now_s=now_s)
+        if self.machine.logged_in or self._long_login or due_s <= first_end_s:
+            return
+        if not self._context.registry.addresses.try_long_login(self.address):
+            raise RequestError(
+                ErrorCode.RATE_LIMITED,
+                f"{limits.long_logins_per_ip_max} logins from this address may take so long",
+                retry_after_ms=limits.first_challenge_ttl_ms,
+            )
+        self._long_login = True
+
+    def enter(self, wallet: PublicKey) -> None:
+        """Be reached by changes of *wallet* from now on; RequestError 106 when it has too many."""
+        if self._entered is None:
+            self._context.registry.enter(wallet, self)
+            self._entered = wallet
+            self.barred = False
+
+    def leave(self) -> None:
+        """Be a stranger again: the login failed."""
+        if self._entered is not None:
+            self._context.registry.leave(self._entered, self)
+            self._entered = None
+
+    def logged_in(self, sid: str) -> None:
+        """The first login was proven and admitted."""
+        self.sid = sid
+        self._end_long_login()
+        self._checkpoint_s = self._context.clock.monotonic_s()
+        self._context.counters.logged_in()
+
+    # Subscriptions --------------------------------------------------------------------------
+
+    def next_sub(self) -> int:
+        """Return the number of a further subscription or quote stream."""
+        self._subs_made += 1
+        return self._subs_made
+
+    def add_subscription(self, subscription: Subscription) -> None:
+        """Let changes reach a subscription."""
+        self.subscriptions[subscription.number] = subscription
+        self._context.registry.watch(subscription)
+
+    def remove_subscription(self, number: int) -> bool:
+        """End a subscription; False when there is none with that number."""
+        subscription = self.subscriptions.pop(number, None)
+        if subscription is None:
+            return False
+        self._context.registry.unwatch(subscription)
+        return True
+
+    def drop_beyond_scopes(self) -> None:
+        """End what a refresh did not grant again."""
+        scopes = self.machine.scopes
+        for number, subscription in list(self.subscriptions.items()):
+            if subscription.channel.kind.scope not in scopes:
+                self.remove_subscription(number)
+        if "quote" not in scopes:
+            for number in list(self.quotes):
+                self.close_quotes(number)
+
+    def close_quotes(self, number: int) -> bool:
+        """End a quote stream; False when there is none with that number."""
+        stream = self.quotes.pop(number, None)
+        if stream is None:
+            return False
+        stream.close()
+        self._outbox.drop(Urgency.QUOTE, number)
+        return True
+
+    # Ending ---------------------------------------------------------------------------------
+
+    def end(
+        self,
+        code: int,
+        reason: str,
+        *,
+        least_urgent: Urgency | None = Urgency.REPLY,
+        within_s: float = CLOSE_WITHIN_S,
+    ) -> None:
+        """Send what is at least that urgent, close, and let go of everything."""
+        if self.ended:
+            return
+        if least_urgent is not None:
+            last = self._outbox.take(_EVERYTHING, least_urgent=least_urgent)
+            if last:
+                self._wire.send(last)
+        self.ended = True
+        self._context.counters.closed(code)
+        logger.info("closing %s", code, extra={"reason": reason, "sid": self.sid})
+        self._release()
+        self._wire.close(code, reason, within_s=within_s)
+
+    def fail(self, code: CloseCode) -> None:
+        """Close with one of the protocol's codes."""
+        self.end(int(code), close_reason(code))
+
+    def block(self) -> None:
+        """The wallet was blocked: nothing more is served."""
+        self.barred = True
+        if self.machine.logged_in:
+            code = CloseCode.WALLET_BLOCKED
+            self.end(
+                int(code),
+                close_reason(code),
+                least_urgent=Urgency.REVOCATION,
+                within_s=BLOCKED_CLOSE_WITHIN_S,
+            )
+
+    def drain(self) -> None:
+        """Ask the client to connect elsewhere, and close."""
+        settings = self._context.settings
+        goaway = Goaway(
+            settings.goaway_min_ms, settings.goaway_max_ms, GoawayCause.DRAINING, resume_ok=False
+        )
+        self.send(encode_push(PushType.GOAWAY, 0, 0, goaway))
+        code = CloseCode.DRAINING
+        self.end(
+            int(code),
+            close_reason(code, retry_ms=settings.goaway_max_ms),
+            within_s=DRAIN_CLOSE_WITHIN_S,
+        )
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if not self.ended:
+            self.ended = True
+            self._release()
+        self._context.registry.disconnect(self)
+        self._context.counters.disconnected()
+
+    def describe(self) -> dict[str, object]:
+        """Return what an administrator may see."""
+        wallet = self.machine.wallet
+        now_s = self._context.clock.monotonic_s()
+        return {
+            "sid": self.sid,
+            "state": self.machine.state.value,
+            "wallet": None if wallet is None else encode_identity(wallet),
+            "address": self.address,
+            "age_s": round(now_s - self._opened_s, 3),
+            "subscriptions": len(self.subscriptions),
+            "quotes": len(self.quotes),
+            "queued_bytes": self.queued_bytes,
+        }
+
+    def _release(self) -> None:
+        """Let go of everything but the connection itself."""
+        if self.machine.logged_in:
+            self._context.counters.logged_out()
+        self.machine.close()
+        self._end_long_login()
+        self.leave()
+        for number in list(self.subscriptions):
+            self.remove_subscription(number)
+        for number in list(self.quotes):
+            self.close_quotes(number)
+        self._outbox.clear()
+        current = asyncio.current_task() if self._tasks else None
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+
+    def _end_long_login(self) -> None:
+        if self._long_login:
+            self._long_login = False
+            self._context.registry.addresses.end_long_login(self.address)
+
+    def _steer_reading(self) -> None:
+        queue_max = self._context.limits.queue_bytes_max
+        queued = self.queued_bytes
+        if self._reading and queued >= queue_max:
+            self._reading = False
+            self._wire.pause_reading()
+        elif not self._reading and queued <= queue_max // 2:
+            self._reading = True
+            self._wire.resume_reading()
+
+    def _watch_progress(self, now_s: float) -> None:
+        """Close 4002 when something waits and nothing has drained for too long."""
+        drained = self._wire.drained_bytes
+        if drained != self._drained_bytes or not self.queued_bytes:
+            self._drained_bytes = drained
+            self._progress_s = now_s
+            return
+        age_ms = round((now_s - self._progress_s) * 1_000)
+        if age_ms < self._context.limits.write_stall_ms_max:
+            return
+        waiting = self._outbox.most_urgent
+        facts = {"queued": self.queued_bytes, "age": age_ms}
+        if waiting is not None:
+            facts["class"] = int(waiting)
+        code = CloseCode.SLOW_CONSUMER
+        self.end(int(code), close_reason(code, facts=facts), least_urgent=None)
+
+    def _send_checkpoint(self, now_s: float) -> None:
+        context = self._context
+        if (now_s - self._checkpoint_s) * 1_000 < context.limits.checkpoint_every_ms:
+            return
+        self._checkpoint_s = now_s
+        checkpoint = Checkpoint(self.heads(), context.clock.now_ms(), context.auth.backbone_ok)
+        frame = encode_push(PushType.CHECKPOINT, 0, 0, checkpoint)
+        context.counters.push(PushType.CHECKPOINT)
+        self.push(Urgency.QUOTE, frame, _CHECKPOINT_KEY)

@@ -1,0 +1,22 @@
+"""What a request's handler gives back."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from realtime_hub.session.outbox import Urgency
+from realtime_hub.session.session import LiveSession
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body of the reply, and what is done once the reply is queued."""
+
+    body: object
+    urgency: Urgency = Urgency.REPLY
+    """That of the pushes which the reply announces, so that none overtakes it."""
+    then: Callable[[], None] | None = None
+
+
+Handler = Callable[[LiveSession, Any], Answer | Coroutine[Any, Any, Answer]]
+"""Answers at once, or returns what has to be waited for; raises RequestError to refuse."""

@@ -1,0 +1,66 @@
+"""ping, logout, trust.get, trust.set."""
+
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from realtime_hub.session.context import HubContext
+from realtime_hub.session.session import NORMAL_CLOSURE, LiveSession
+from realtime_hub.surfaces.answers import Answer
+from realtime_protocol.codes import CloseCode
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.messages import (
+    Empty,
+    LogoutRequest,
+    PingReply,
+    PingRequest,
+    TrustSetRequest,
+)
+
+_EMPTY: Final = Empty()
+
+
+class SessionRequests:
+    """Requests about the session itself and about trust."""
+
+    def __init__(self, context: HubContext) -> None:
+        self._context = context
+
+    def ping(self, session: LiveSession, body: PingRequest) -> Answer:
+        """Give a sign of life, with heads."""
+        context = self._context
+        return Answer(
+            PingReply(
+                body.client_ms,
+                context.clock.now_ms(),
+                session.heads(),
+                context.auth.backbone_ok,
+            )
+        )
+
+    def logout(self, session: LiveSession, body: LogoutRequest) -> Answer:
+        """End this session, or all of the wallet's in this process."""
+        wallet = session.wallet
+
+        def end() -> None:
+            if body.everywhere:
+                for other in self._context.registry.sessions_of(wallet):
+                    if other is not session:
+                        other.fail(CloseCode.SESSION_REVOKED)
+            session.end(NORMAL_CLOSURE, "logout")
+
+        return Answer(_EMPTY, then=end)
+
+    def trust_get(
+        self, session: LiveSession, body: list[bytes]
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        """Tell what is known of wallets: at once where memory knows."""
+        wallets = [PublicKey(wallet) for wallet in body]
+        known = self._context.auth.peek(wallets)
+        return self._look_up(wallets) if known is None else Answer(known)
+
+    async def _look_up(self, wallets: list[PublicKey]) -> Answer:
+        return Answer(await self._context.auth.get(wallets))
+
+    async def trust_set(self, session: LiveSession, body: TrustSetRequest) -> Answer:
+        """Take an administrator's signed transaction."""
+        return Answer(await self._context.auth.set_trust(body.signed_tx, admin=session.wallet))

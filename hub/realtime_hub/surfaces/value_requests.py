@@ -1,0 +1,67 @@
+"""Quotes and payments."""
+
+from typing import Final
+
+from realtime_hub.session.context import HubContext
+from realtime_hub.session.outbox import Urgency
+from realtime_hub.session.session import LiveSession
+from realtime_hub.surfaces.answers import Answer
+from realtime_protocol.codec import encode_push
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.messages import (
+    Empty,
+    PaymentGetRequest,
+    PayRequest,
+    PrepareRequest,
+    PushType,
+    Quote,
+    QuoteCloseRequest,
+    QuoteOpenReply,
+    QuoteOpenRequest,
+)
+
+_EMPTY: Final = Empty()
+
+
+class ValueRequests:
+    """Requests that move value, or ask what moving it would take."""
+
+    def __init__(self, context: HubContext) -> None:
+        self._context = context
+
+    def quote_open(self, session: LiveSession, body: QuoteOpenRequest) -> Answer:
+        """Open a stream of quotes; the first follows the reply."""
+        context = self._context
+        if len(session.quotes) >= context.limits.quotes_max:
+            raise RequestError(
+                ErrorCode.SUB_LIMIT, f"{context.limits.quotes_max} quote streams are open"
+            )
+        number = session.next_sub()
+
+        def deliver(quote: Quote) -> None:
+            context.counters.push(PushType.QUOTE)
+            session.push(Urgency.QUOTE, encode_push(PushType.QUOTE, number, 0, quote), number)
+
+        stream = context.quotes.open(body.intent, deliver)
+        session.quotes[number] = stream
+        return Answer(QuoteOpenReply(number), then=lambda: deliver(stream.first))
+
+    def quote_close(self, session: LiveSession, body: QuoteCloseRequest) -> Answer:
+        """End a stream of quotes."""
+        if not session.close_quotes(body.sub):
+            raise RequestError(ErrorCode.BAD_MESSAGE, f"there is no quote stream {body.sub}")
+        return Answer(_EMPTY)
+
+    async def prepare(self, session: LiveSession, body: PrepareRequest) -> Answer:
+        """Return the transaction to check and sign."""
+        return Answer(await self._context.payments.prepare(session.wallet, body))
+
+    async def pay(self, session: LiveSession, body: PayRequest) -> Answer:
+        """Take a signed transaction; its states follow the reply."""
+        reply = await self._context.payments.pay(session.wallet, body)
+        return Answer(reply, Urgency.PAYMENT)
+
+    async def payment_get(self, session: LiveSession, body: PaymentGetRequest) -> Answer:
+        """Tell where a payment stands."""
+        return Answer(await self._context.payments.get(session.wallet, body.payment_id))

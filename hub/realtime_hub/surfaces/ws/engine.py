@@ -1,0 +1,27 @@
+"""All that keeps sessions going in one process."""
+
+import asyncio
+
+from realtime_hub.session.context import HubContext
+from realtime_hub.session.housekeeping import Housekeeping
+from realtime_hub.surfaces.ws.transport import make_ws_protocol
+
+
+class SessionEngine:
+    """Give :attr:`ws_protocol` to uvicorn as ``ws=`` and run :meth:`run` beside the server.
+
+    The context's fan-out must be listening by then: `Fanout.on_trust_change` to trust,
+    `Fanout.on_payment_change` to payments.
+    """
+
+    def __init__(self, context: HubContext) -> None:
+        self._context = context
+        self._housekeeping = Housekeeping(context.registry, context.fanout, context.clock)
+        self.ws_protocol: type[asyncio.Protocol] = make_ws_protocol(context)
+
+    async def run(self) -> None:
+        """Own every task of every session until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._context.tasks.run())
+            group.create_task(self._context.fanout.run())
+            group.create_task(self._housekeeping.run())

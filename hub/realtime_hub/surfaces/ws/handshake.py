@@ -1,0 +1,75 @@
+"""Who may open a WebSocket connection, decided before anything of a session exists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Final
+
+from websockets.datastructures import Headers
+
+from realtime_protocol.versions import WEBSOCKET_PATH
+
+FULL_RETRY_S: Final = 5
+"""What a client is told when there is no room for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An upgrade that is answered with an HTTP error."""
+
+    status: HTTPStatus
+    text: str
+    retry_after_s: int | None = None
+
+
+def refuse_for_room(*, wait_ms: int, is_full: bool) -> Refusal | None:
+    """Refuse an address that comes too often, or everybody when the hub is full."""
+    if wait_ms:
+        return Refusal(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "Too many connections from this address in too short a time.\n",
+            ceil(wait_ms / 1_000),
+        )
+    if is_full:
+        return Refusal(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The hub takes no more connections now.\n", FULL_RETRY_S
+        )
+    return None
+
+
+def refuse_for_path(path: str) -> Refusal | None:
+    """Refuse every path but the one of sessions."""
+    if path.partition("?")[0] == WEBSOCKET_PATH:
+        return None
+    return Refusal(HTTPStatus.NOT_FOUND, f"Sessions are at {WEBSOCKET_PATH}.\n")
+
+
+def refuse_address() -> Refusal:
+    """Refuse an address that has too many connections open."""
+    return Refusal(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "This address has too many connections open.\n",
+        FULL_RETRY_S,
+    )
+
+
+def domain_of(
+    headers: Headers, *, origins: Mapping[str, str], without_origin: str | None
+) -> str | Refusal:
+    """Return the domain that this client's users sign for.
+
+    A browser always sends its page's Origin, so a page can't pretend to be a native client; the
+    origin ``null`` says nothing and is never let in.
+    """
+    sent = headers.get_all("Origin")
+    if len(sent) > 1:
+        return Refusal(HTTPStatus.BAD_REQUEST, "More than one Origin header.\n")
+    if not sent:
+        if without_origin is None:
+            return Refusal(HTTPStatus.FORBIDDEN, "This hub serves no client without an Origin.\n")
+        return without_origin
+    domain = None if sent[0] == "null" else origins.get(sent[0])
+    if domain is None:
+        return Refusal(HTTPStatus.FORBIDDEN, "This Origin is not served here.\n")
+    return domain
