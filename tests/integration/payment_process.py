@@ -131,7 +131,7 @@ async def answer(hub: Hub, wallets: list[DemoWallet], command: dict[str, Any]) -
 
 async def sign_again(hub: Hub, payer: DemoWallet, payment_id: bytes, idem: str) -> object:
     """Prepare, sign and pay a further attempt."""
-    again = PrepareRequest(PrepareKind.AGAIN, None, payment_id, 0)
+    again = PrepareRequest(PrepareKind.AGAIN, None, payment_id, 400)
     prepared = await hub.service.prepare(payer.public_key, again)
     request = signed(prepared, idem=bytes.fromhex(idem), keys=keypair(payer.seed))
     reply = await hub.service.pay(payer.public_key, request)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from devnet_fixture import DevnetProcess, running_devnet, transfer
@@ -20,7 +21,7 @@ from realtime_protocol.messages import (
     PrepareKind,
     PrepareRequest,
 )
-from realtime_protocol.schnorrq import keypair
+from realtime_protocol.schnorrq import keypair, sign
 
 pytestmark = pytest.mark.slow
 
@@ -43,13 +44,26 @@ async def test_payments_settle_over_a_node(devnet: DevnetServer, tmp_path: Path)
     assert devnet.devnet.transactions_count() == 4
 
 
+async def test_a_forged_signature_pays_nothing(devnet: DevnetServer, tmp_path: Path) -> None:
+    payer, payee, other = devnet.info.wallets
+    async with running_hub(devnet.info.node_port, tmp_path) as hub:
+        request = await hub.request(payer, payee, 1_000)
+        forged = sign(keypair(other.seed).subseed, other.public_key, b"x" * 32)
+        bad = msgspec.structs.replace(request, signed_tx=request.signed_tx[:-64] + forged)
+        with pytest.raises(RequestError) as caught:
+            await hub.service.pay(payer.public_key, bad)
+        assert caught.value.code is ErrorCode.BAD_SIGNATURE
+        assert hub.service.open_count == 0
+        await hub.service.pay(payer.public_key, request)
+
+
 async def test_a_payer_who_empties_the_wallet_elsewhere_has_not_paid(
     devnet: DevnetServer, tmp_path: Path
 ) -> None:
     payer, payee, _ = devnet.info.wallets
     async with running_hub(devnet.info.node_port, tmp_path) as hub:
         request = await hub.request(payer, payee, 1_000)
-        tick = devnet.devnet.tick + 3
+        tick = devnet.devnet.tick + 4
         devnet.devnet.submit(transfer(payer, payee.public_key, payer.balance_qu, tick))
         await hub.service.pay(payer.public_key, request)
         await hub.until(lambda: bool(hub.states()) and hub.states()[-1].terminal)
@@ -71,7 +85,7 @@ async def test_a_node_that_comes_back_late_finds_the_payment_missed_and_it_is_pa
 
         assert hub.changes[-1].resign is not None
         again = await hub.service.prepare(
-            payer.public_key, PrepareRequest(PrepareKind.AGAIN, None, reply.payment_id, 0)
+            payer.public_key, PrepareRequest(PrepareKind.AGAIN, None, reply.payment_id, 400)
         )
         await hub.service.pay(payer.public_key, signed(again, idem=request.idem, keys=keys))
         await hub.until(lambda: hub.states()[-1].terminal)

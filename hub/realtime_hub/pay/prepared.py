@@ -15,7 +15,7 @@ transaction for less than current + 3 comes too late."""
 TICKS_AHEAD_MAX: Final = 2_600
 """Nodes keep transactions for at most 2,666 ticks ahead (PENDING_TXS_POOL_NUM_TICKS)."""
 SPREAD_CHOICES_MAX: Final = 32
-READING_MS: Final = 300
+READING_MS: Final = 800
 """How far apart a payer's transactions are laid, so that between two of them there is time to read
 whether the first moved money: a node tells of the last one only."""
 

@@ -31,9 +31,9 @@ def test_a_payers_ticks_keep_their_distance_while_there_is_room() -> None:
         return choose_tick(current=10, offset=5, sign_within_ms=0, tick_ms=tick_ms, taken=taken)
 
     assert choose({15}, 1_000) == 16
-    assert choose({15}, 100) == 18
-    assert choose({17}, 100) == 20
-    assert choose({13, 16, 19}, 100) == 22
+    assert choose({15}, 200) == 19
+    assert choose({17}, 200) == 21
+    assert choose({13, 16, 19}, 200) == 23
     taken = set(range(15, 15 + SPREAD_CHOICES_MAX - 1))
     last = choose(taken, 1_000)
     assert last == 15 + SPREAD_CHOICES_MAX - 1
