@@ -15,7 +15,6 @@ from realtime_hub.clock import Clock
 from realtime_hub.pay.checks import (
     ScoreFloor,
     parse_order,
-    require_payable,
     require_prepared,
     require_tick_ahead,
     require_trust,
@@ -39,33 +38,28 @@ from realtime_hub.pay.ports import (
     TicksPort,
     TrustPort,
 )
-from realtime_hub.pay.prepared import Prepared, PreparedOrders, choose_tick
-from realtime_hub.pay.states import LIVE
+from realtime_hub.pay.preparation import FIRST_ATTEMPT, Preparation
+from realtime_hub.pay.prepared import Prepared, PreparedOrders
 from realtime_hub.pay.stream import PaymentStream
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
-    Intent,
     PaymentState,
     PaymentStatus,
     PayReply,
     PayRequest,
     Position,
-    PrepareKind,
     PrepareReply,
     PrepareRequest,
-    Quote,
 )
 from realtime_protocol.schnorrq import SIGNATURE_BYTES
 from realtime_protocol.transaction import (
     Transaction,
-    build_unsigned,
     signing_digest,
     transaction_digest,
 )
 
-FIRST_ATTEMPT = 1
 RETRY_AFTER_MS = 1_000
 
 
@@ -113,6 +107,9 @@ class PaymentService:
         self._stream = PaymentStream()
         self._ledger = PaymentLedger(journal, self._machine, self._stream)
         self._prepared = PreparedOrders()
+        self._preparation = Preparation(
+            self._ledger, self._prepared, quotes, ticks, clock, tick_offset=settings.tick_offset
+        )
         self._trying: defaultdict[PublicKey, list[_Try]] = defaultdict(list)
         self.executor = PaymentExecutor(self._ledger, chain, ticks, clock, settings.executor)
         ticks.listeners.append(self.executor.on_tick)
@@ -203,99 +200,13 @@ class PaymentService:
     async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
         """Return an unsigned transaction for the payer to check and to sign."""
         self._require_open()
-        self._prepared.drop_before(self._ticks.current_tick)
-        if request.kind is PrepareKind.AGAIN:
-            prepared = await self._prepare_again(payer, request)
-        else:
-            prepared = self._prepare_new(payer, request)
-        self._prepared.add(prepared)
+        prepared = await self._preparation.prepare(payer, request)
         return PrepareReply(
             unsigned_tx=prepared.unsigned_tx,
             tick=prepared.tick,
             quote_id=prepared.quote_id,
             attempt=prepared.attempt,
         )
-
-    def _prepare_new(self, payer: PublicKey, request: PrepareRequest) -> Prepared:
-        quote, intent = self._quoted(payer, request)
-        if not quote.executable:
-            raise RequestError(
-                ErrorCode.ROUTE_NOT_EXECUTABLE, "this hub can't carry out the quoted route"
-            )
-        return self._order(
-            payer,
-            PublicKey(intent.destination),
-            intent.amount_qu,
-            quote_id=quote.quote_id,
-            attempt=FIRST_ATTEMPT,
-            sign_within_ms=request.sign_within_ms,
-            intent=intent,
-        )
-
-    def _quoted(self, payer: PublicKey, request: PrepareRequest) -> tuple[Quote, Intent]:
-        if request.kind is PrepareKind.INTENT:
-            if not isinstance(request.of, Intent):
-                raise RequestError(ErrorCode.BAD_MESSAGE, "kind 2 wants an intent")
-            require_payable(request.of, payer)
-            return self._quotes.quote(request.of), request.of
-        if request.quote_id is None:
-            raise RequestError(ErrorCode.BAD_MESSAGE, "kind 1 wants a quote_id")
-        found = self._quotes.find(request.quote_id)
-        if found is None or found.valid_until_tick < self._ticks.current_tick:
-            raise RequestError(ErrorCode.QUOTE_EXPIRED, "the quote is unknown or has expired")
-        require_payable(found.intent, payer)
-        return found.quote, found.intent
-
-    async def _prepare_again(self, payer: PublicKey, request: PrepareRequest) -> Prepared:
-        if not isinstance(request.of, bytes):
-            raise RequestError(ErrorCode.BAD_MESSAGE, "kind 3 wants a payment_id")
-        payment = await self._ledger.find(request.of)
-        if payment is None or payment.payer != payer:
-            raise RequestError(
-                ErrorCode.BAD_MESSAGE, f"no payment {request.of.hex()} of this wallet is known"
-            )
-        attempt = payment.attempt.number + 1
-        now_ms = self._clock.now_ms()
-        require_next_attempt(payment, attempt, now_ms=now_ms)
-        prepared = self._order(
-            payer,
-            payment.payee,
-            payment.amount_qu,
-            quote_id=payment.quote_id,
-            attempt=attempt,
-            sign_within_ms=request.sign_within_ms,
-            payment_id=payment.payment_id,
-        )
-        due_ms = now_ms + (prepared.tick - self._ticks.current_tick) * self._ticks.tick_ms
-        if due_ms > payment.settle_by_ms:
-            raise RequestError(
-                ErrorCode.IDEMPOTENCY_CONFLICT,
-                f"tick {prepared.tick} would come after the payment's time is over",
-            )
-        return prepared
-
-    def _order(
-        self,
-        payer: PublicKey,
-        payee: PublicKey,
-        amount_qu: int,
-        *,
-        quote_id: bytes,
-        attempt: int,
-        sign_within_ms: int,
-        intent: Intent | None = None,
-        payment_id: PaymentId | None = None,
-    ) -> Prepared:
-        under_way = {one.attempt.tick for one in self._machine.open_of(payer) if one.state in LIVE}
-        tick = choose_tick(
-            current=self._ticks.current_tick,
-            offset=self._settings.tick_offset,
-            sign_within_ms=sign_within_ms,
-            tick_ms=self._ticks.tick_ms,
-            taken=under_way | self._prepared.ticks_of(payer),
-        )
-        unsigned_tx = build_unsigned(payer, payee, amount_qu, tick)
-        return Prepared(payer, quote_id, attempt, payment_id, intent, unsigned_tx, tick)
 
     # Paying -------------------------------------------------------------------------------------
 
