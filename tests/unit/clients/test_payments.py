@@ -109,11 +109,13 @@ async def test_a_slow_reader_of_quotes_gets_the_newest(hub: FakeHub, payer: Coun
 async def test_quotes_go_on_after_a_reconnect(
     hub: FakeHub, payer: CountingWallet, quick: Reconnect
 ) -> None:
-    async with connect(hub.url, payer, reconnect=quick) as session:
-        async with session.quotes(INTENT) as quotes:
-            first = await anext(quotes)
-            await hub.drop()
-            assert (await anext(quotes)).quote_id != first.quote_id
+    async with (
+        connect(hub.url, payer, reconnect=quick) as session,
+        session.quotes(INTENT) as quotes,
+    ):
+        first = await anext(quotes)
+        await hub.drop()
+        assert (await anext(quotes)).quote_id != first.quote_id
 
 
 async def test_a_quote_stream_that_is_refused_says_why_each_time(

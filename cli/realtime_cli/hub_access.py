@@ -1,0 +1,145 @@
+"""How the client commands reach a hub, and what its errors look like to people."""
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from realtime_cli.errors import CliError
+from realtime_cli.seeds import find_seed
+from realtime_cli.settings import Layers
+from realtime_client import (
+    ConnectionLostError,
+    HubError,
+    OutcomeUnknownError,
+    RealtimeError,
+    Wallet,
+    connect,
+)
+from realtime_protocol.identity import PublicKey, parse_identity
+from realtime_protocol.versions import REST_PREFIX
+
+HTTP_TIMEOUT_S: Final = 10
+ANSWER_BYTES_MAX: Final = 1 << 20
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """Where a hub is, and the domain that its native clients sign for."""
+
+    url: str
+    domain: str
+
+    @property
+    def rest_url(self) -> str:
+        """Where its REST surface is."""
+        parts = urlsplit(self.url)
+        scheme = "https" if parts.scheme == "wss" else "http"
+        return f"{scheme}://{parts.netloc}{REST_PREFIX}"
+
+
+def add_hub_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which hub."""
+    parser.add_argument("--url", help="the hub (default: the one of the settings)")
+    parser.add_argument("--domain", help="the domain in the login text (default: the hub's host)")
+
+
+def find_hub(options: argparse.Namespace, layers: Layers) -> HubAddress:
+    """Return the hub that the options or the settings name."""
+    if options.url is not None:
+        return HubAddress(options.url, options.domain or urlsplit(options.url).netloc)
+    hub = layers.hub()
+    return HubAddress(hub.uri, options.domain or hub.domain_without_origin or "")
+
+
+def find_wallet(options: argparse.Namespace, layers: Layers) -> Wallet:
+    """Return the wallet that the options name."""
+    return Wallet.from_seed(find_seed(options, layers, os.environ))
+
+
+def open_session(hub: HubAddress, wallet: Wallet, **options: Any) -> connect:
+    """Return the session's context."""
+    return connect(hub.url, wallet, domain=hub.domain, **options)
+
+
+def parse_wallet(text: str) -> PublicKey:
+    """Return the key of 60 letters; CliError (2) when they are none."""
+    try:
+        return parse_identity(text)
+    except ValueError as error:
+        raise CliError(f"{text[:80]!r}: {error}", status=2) from error
+
+
+def run_client(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a client command; the client's errors become one line."""
+    try:
+        return asyncio.run(work)
+    except HubError as error:
+        raise CliError(describe(error)) from error
+    except OutcomeUnknownError as error:
+        raise CliError(f"{error} (txid {error.txid.hex()}, idem {error.idem.hex()})") from error
+    except ConnectionLostError as error:
+        raise CliError(f"{error}; is a hub running there? (realtime dev)") from error
+    except RealtimeError as error:
+        raise CliError(str(error)) from error
+    except ValueError as error:
+        raise CliError(str(error), status=2) from error
+
+
+def describe(error: HubError) -> str:
+    """Return a refusal as people read it: code, what happened, what to do."""
+    message = error.message or error.advice
+    advice = "" if message == error.advice else f" ({error.advice})"
+    return f"{int(error.code)} {error.name}: {message}{advice}"
+
+
+def get_json(url: str) -> Any:
+    """Return the JSON behind *url*; a problem+json becomes a HubError."""
+    return _exchange(urllib.request.Request(url))  # noqa: S310  (http or https by construction)
+
+
+def post_trust(admin_url: str, signed_tx: bytes) -> dict[str, Any]:
+    """Hand an administrator's signed transaction to the hub's administration port."""
+    body = json.dumps({"signed_tx": base64.b64encode(signed_tx).decode()}).encode()
+    request = urllib.request.Request(  # noqa: S310  (http by construction)
+        f"{admin_url}/admin/v1/trust", data=body, headers={"Content-Type": "application/json"}
+    )
+    answer: dict[str, Any] = _exchange(request)
+    return answer
+
+
+def _exchange(request: urllib.request.Request) -> Any:
+    try:
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310
+            return json.loads(answer.read(ANSWER_BYTES_MAX))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _problem(error.code, error.read(ANSWER_BYTES_MAX)) from error
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise CliError(
+            f"can't reach {request.full_url}: {reason}; is a hub running there? (realtime dev)"
+        ) from error
+    except ValueError as error:
+        raise CliError(f"{request.full_url} didn't answer with JSON") from error
+
+
+def _problem(status: int, content: bytes) -> Exception:
+    try:
+        problem = json.loads(content)
+        return HubError(
+            int(problem["code"]),
+            str(problem.get("detail", "")),
+            retry_after_ms=problem.get("retry_after_ms"),
+            fields=problem.get("fields"),
+        )
+    except (ValueError, KeyError, TypeError):
+        return CliError(f"HTTP {status}: {content[:200].decode(errors='replace')}")
