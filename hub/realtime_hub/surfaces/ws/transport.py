@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
+from realtime_hub.surfaces.dispatch import Dispatcher
 from realtime_hub.surfaces.ws.handshake import (
     Refusal,
     domain_of,
@@ -28,7 +29,6 @@ from realtime_hub.surfaces.ws.handshake import (
     refuse_for_path,
     refuse_for_room,
 )
-from realtime_hub.surfaces.ws.keepalive import Keepalive
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.limits import TokenBucket
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
@@ -53,8 +53,9 @@ class ServerState(Protocol):
     connections: set[Any]
 
 
-def websocket_protocol(context: HubContext, serve: Serve) -> type[asyncio.Protocol]:
-    """Return the class to give uvicorn as ``ws=``; *serve* gets what its sessions ask for."""
+def make_ws_protocol(context: HubContext) -> type[asyncio.Protocol]:
+    """Return the class to give uvicorn as ``ws=``; its connections work with *context*."""
+    serve = Dispatcher(context).serve
 
     class BoundTransport(WebSocketTransport):
         """A connection of this hub."""
@@ -86,8 +87,7 @@ class WebSocketTransport(asyncio.Protocol):
         """Whether the address book counts this connection."""
         self._frames = ServerProtocol(
             subprotocols=_SUBPROTOCOLS,
-            # The session holds messages before the login to less: this parser reads its bound
-            # before a frame comes, so it can't be changed between two frames.
+            # Before login the session takes less and closes with the same code.
             max_size=context.limits.frame_bytes_max,
             logger=_frame_logger,
         )
@@ -106,9 +106,9 @@ class WebSocketTransport(asyncio.Protocol):
         self._writable = True
         self._sent_bytes = 0
         self._cut: asyncio.TimerHandle | None = None
-        self._keepalive = Keepalive(
-            every_s=limits.ping_every_ms / 1_000, missed_max=limits.pings_missed_max, now_s=now_s
-        )
+        self._pinged_s = now_s
+        self._heard = True
+        self._pings_missed = 0
 
     # What uvicorn and the event loop call -----------------------------------------------------
 
@@ -125,6 +125,7 @@ class WebSocketTransport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
+        self._heard = True
         self._unread = self._unread + data if self._unread else data
         if self._turn is None and not self._held:
             self._read()
@@ -181,17 +182,20 @@ class WebSocketTransport(asyncio.Protocol):
 
     def tick(self, now_s: float) -> None:
         """Ask for a sign of life every so often; close 4007 when none comes."""
-        keepalive, session = self._keepalive, self._session
-        if session is None or self._frames.state is not OPEN or not keepalive.due(now_s):
+        limits = self._context.limits
+        if (now_s - self._pinged_s) * 1_000 < limits.ping_every_ms or self._session is None:
             return
-        if not self._receiving or self.unsent_bytes:
-            # Its answer isn't read, or the ping waits behind what it still has to read: then the
-            # lack of drain progress decides, not this.
-            keepalive.put_off(now_s)
-        elif keepalive.is_dead:
-            session.fail(CloseCode.NO_PONG)
-        else:
-            self._frames.send_ping(keepalive.ping(now_s))
+        # Whoever still has much to read finds the ping late, and we may not be reading the answer:
+        # then the lack of drain progress decides, not this.
+        excused = self._heard or not self._receiving or self.unsent_bytes > 0
+        self._pings_missed = 0 if excused else self._pings_missed + 1
+        if self._pings_missed >= limits.pings_missed_max:
+            self._session.fail(CloseCode.NO_PONG)
+            return
+        self._pinged_s = now_s
+        self._heard = False
+        if self._frames.state is OPEN:
+            self._frames.send_ping(b"")
             self._write_frames()
 
     def send(self, messages: Sequence[bytes]) -> None:
@@ -273,15 +277,10 @@ class WebSocketTransport(asyncio.Protocol):
             case Opcode.TEXT:
                 session.receive_text()
             case Opcode.PING | Opcode.PONG:
-                self._take_control(frame, session)
+                if self._control.take(1, now_s=self._context.clock.monotonic_s()):
+                    session.fail(CloseCode.RATE_LIMITED)
             case Opcode.CLOSE:
                 self._lose_session()
-
-    def _take_control(self, frame: Frame, session: LiveSession) -> None:
-        if frame.opcode is Opcode.PONG:
-            self._keepalive.pong(bytes(frame.data))
-        if self._control.take(1, now_s=self._context.clock.monotonic_s()):
-            session.fail(CloseCode.RATE_LIMITED)
 
     def _take_binary(self, frame: Frame, session: LiveSession) -> None:
         data = bytes(frame.data)
@@ -367,12 +366,16 @@ class WebSocketTransport(asyncio.Protocol):
             self._end_stream()
 
     def _end_stream(self) -> None:
-        """Send no more. What the client still sends is read, so that no reset overtakes us."""
+        """Send no more.
+
+        Where the client may be in the middle of a message that is refused, what still comes is
+        read for a while: else a reset could overtake the reason.
+        """
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         self._cut_after(CLOSE_WITHIN_S)
-        if self._frames.close_rcvd is not None or not transport.can_write_eof():
+        if self._frames.parser_exc is None or not transport.can_write_eof():
             transport.close()
         else:
             transport.write_eof()

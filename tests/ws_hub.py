@@ -1,0 +1,432 @@
+"""A served session layer over services that a test steers, and a plain client for it."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin, Subprotocol
+
+from fakes import FakeClock, SeededEntropy
+from realtime_hub.http_server import bind, build_server
+from realtime_hub.metrics import Metrics
+from realtime_hub.pay.model import PaymentChange
+from realtime_hub.session.context import HubContext, SessionSettings, build_context
+from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.housekeeping import Housekeeping
+from realtime_hub.surfaces.ws.engine import SessionEngine
+from realtime_protocol.codec import (
+    ErrorReply,
+    Push,
+    Reply,
+    decode_answer,
+    decode_reply_body,
+    encode_request,
+)
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.limits import Limits
+from realtime_protocol.login_text import LoginChallenge
+from realtime_protocol.messages import (
+    Challenge,
+    Initiator,
+    Intent,
+    LoginReply,
+    LoginRequest,
+    PaymentLevel,
+    PaymentState,
+    PaymentStatus,
+    PayReply,
+    PayRequest,
+    Position,
+    PrepareReply,
+    PrepareRequest,
+    PushType,
+    Quote,
+    RequestType,
+    Scheme,
+    SubscribeReply,
+    SubscribeRequest,
+    Trust,
+    TrustChanged,
+    TrustChangeState,
+    TrustSetReply,
+    TrustStatus,
+    TrustTier,
+)
+from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
+from waiting import eventually
+
+ALICE = PublicKey(b"\xa1" * 32)
+BOB = PublicKey(b"\xb0" * 32)
+EPOCH = b"\x0e" * 8
+GOOD_SIGNATURE = b"\x01" * 64
+BAD_SIGNATURE = b"\x02" * 64
+ORIGIN = "https://app.example"
+WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class FakeLogin:
+    """What a good signature proves."""
+
+    wallet: PublicKey
+    scopes: tuple[str, ...]
+    session_exp_ms: int
+
+
+@dataclass(frozen=True)
+class FakeChange:
+    """An entry of the trust log."""
+
+    log_seq: int
+    body: TrustChanged
+
+
+@dataclass
+class FakeAuth:
+    """Takes GOOD_SIGNATURE as everybody's; *checking* holds proofs back until it is set."""
+
+    clock: FakeClock
+    session_ttl_ms: int = 3_600_000
+    scopes: tuple[str, ...] = ("trust", "quote", "pay")
+    blocked: set[PublicKey] = field(default_factory=set)
+    changes: list[FakeChange] = field(default_factory=list)
+    listeners: list[Callable[[FakeChange], None]] = field(default_factory=list)
+    backbone_ok: bool = True
+    fails: Exception | None = None
+    numbers: Any = field(default_factory=count)
+
+    def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
+        now_ms = self.clock.now_ms()
+        return LoginChallenge(
+            nonce=f"{next(self.numbers):022d}",
+            issued_ms=now_ms,
+            expires_ms=now_ms + ttl_ms,
+            domain=domain,
+            uri=uri,
+            chain="devnet",
+            request_id="request",
+        )
+
+    async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> FakeLogin:
+        await asyncio.sleep(0)
+        if request.signature != GOOD_SIGNATURE:
+            raise RequestError(ErrorCode.BAD_SIGNATURE, "not this wallet's")
+        expires_ms = self.clock.now_ms() + self.session_ttl_ms
+        return FakeLogin(PublicKey(request.wallet), self.scopes, expires_ms)
+
+    async def admit(self, wallet: PublicKey) -> Trust:
+        await asyncio.sleep(0)
+        if wallet in self.blocked:
+            raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
+        return self.trust_of(wallet)
+
+    def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
+        if self.fails is not None:
+            raise self.fails
+        return [self.trust_of(wallet) for wallet in wallets]
+
+    async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
+        return [self.trust_of(wallet) for wallet in wallets]
+
+    def position(self) -> Position:
+        return Position(EPOCH, len(self.changes))
+
+    async def changes_since(self, position: Position) -> Sequence[FakeChange] | None:
+        return self.changes[position.offset :] if position.epoch == EPOCH else None
+
+    async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None) -> TrustSetReply:
+        return TrustSetReply(len(self.changes), TrustChangeState.PENDING)
+
+    def trust_of(self, wallet: PublicKey) -> Trust:
+        status = TrustStatus.BLOCKED if wallet in self.blocked else TrustStatus.ACTIVE
+        return Trust(status, 80, len(self.changes), 0, TrustTier.L1, 0, 0)
+
+    def change(self, wallet: PublicKey, status: TrustStatus) -> FakeChange:
+        """Append a change to the log and tell the listeners."""
+        if status is TrustStatus.BLOCKED:
+            self.blocked.add(wallet)
+        body = TrustChanged(
+            wallet, status, 0, 7, Initiator.ADMIN, self.clock.now_ms(), 0, pending=False
+        )
+        change = FakeChange(len(self.changes) + 1, body)
+        self.changes.append(change)
+        for listener in self.listeners:
+            listener(change)
+        return change
+
+
+class FakeStream:
+    """A stream of quotes that a test feeds."""
+
+    def __init__(self, deliver: Callable[[Quote], None]) -> None:
+        self.first = quote_of(1)
+        self.deliver = deliver
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeQuotes:
+    """Opens whatever is asked for."""
+
+    streams: list[FakeStream] = field(default_factory=list)
+
+    def open(self, intent: Intent, deliver: Callable[[Quote], None]) -> FakeStream:
+        stream = FakeStream(deliver)
+        self.streams.append(stream)
+        return stream
+
+
+@dataclass
+class FakePayments:
+    """Takes every payment; its state is told before `pay` returns, as the real one may."""
+
+    listeners: list[Callable[[PaymentChange], None]] = field(default_factory=list)
+    offset: int = 0
+    statuses: dict[bytes, PaymentStatus] = field(default_factory=dict)
+
+    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+        return PrepareReply(b"\x00" * 80, 1_000_010, b"\x11" * 16, 1)
+
+    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+        self.tell(payer, status_of(request.idem, PaymentState.ACCEPTED))
+        await asyncio.sleep(0)
+        return PayReply(request.idem, PaymentState.ACCEPTED, request.attempt)
+
+    async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
+        status = self.statuses.get(payment_id)
+        if status is None:
+            raise RequestError(ErrorCode.BAD_MESSAGE, "unknown payment")
+        return status
+
+    def snapshot_of_payer(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
+        return list(self.statuses.values())
+
+    def snapshot_of_payee(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
+        return []
+
+    def position(self) -> Position:
+        return Position(EPOCH, self.offset)
+
+    def changes_since(
+        self, position: Position, wallet: PublicKey
+    ) -> Sequence[PaymentChange] | None:
+        return None
+
+    def tell(self, payer: PublicKey, status: PaymentStatus) -> None:
+        """Tell the listeners of a change."""
+        self.offset += 1
+        self.statuses[status.payment_id] = status
+        for listener in self.listeners:
+            listener(PaymentChange(self.offset, payer, BOB, status))
+
+
+def status_of(payment_id: bytes, state: PaymentState, state_seq: int = 0) -> PaymentStatus:
+    """Return a payment's state."""
+    return PaymentStatus(payment_id, state_seq, state, 1_000_010, bytes(32), PaymentLevel.NONE)
+
+
+def quote_of(number: int) -> Quote:
+    """Return a quote."""
+    return Quote(
+        quote_id=number.to_bytes(16),
+        graph_version=number,
+        route=None,
+        alternatives=[],
+        fee_qu=0,
+        est_ms=5_000,
+        valid_until_tick=1_000_060,
+        executable=False,
+        partial=False,
+        hub_signature=None,
+    )
+
+
+@dataclass
+class ServedHub:
+    """A hub's session layer behind a real port."""
+
+    url: str
+    context: HubContext
+    clock: FakeClock
+    auth: FakeAuth
+    quotes: FakeQuotes
+    payments: FakePayments
+    metrics: Metrics
+    stop: Callable[[], None]
+
+    async def pass_time(self, milliseconds: int) -> None:
+        """Move the clock and look at every deadline."""
+        self.clock.advance_ms(milliseconds)
+        await Housekeeping(self.context.registry, self.context.fanout, self.clock).round()
+
+    def client(self, **options: Any) -> "contextlib.AbstractAsyncContextManager[Client]":
+        """Connect."""
+        return open_client(self.url, **options)
+
+
+@contextlib.asynccontextmanager
+async def served_hub(limits: Limits | None = None, **settings: Any) -> AsyncIterator[ServedHub]:
+    """Serve sessions on a free port until the block ends."""
+    listener = bind("127.0.0.1", 0, "a port of its own")
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
+    clock, metrics = FakeClock(), Metrics()
+    auth, quotes, payments = FakeAuth(clock), FakeQuotes(), FakePayments()
+    given: dict[str, Any] = {
+        "uri": url,
+        "origins": {ORIGIN: "app.example"},
+        "domain_without_origin": "native.example",
+        **settings,
+    }
+    context = build_context(
+        auth=auth,
+        quotes=quotes,
+        payments=payments,
+        clock=clock,
+        entropy=SeededEntropy(),
+        settings=SessionSettings(**given),
+        counters=SessionCounters(metrics),
+        limits=limits,
+    )
+    auth.listeners.append(context.fanout.on_trust_change)
+    payments.listeners.append(context.fanout.on_payment_change)
+    engine = SessionEngine(context)
+    server = build_server(_no_pages, ws=engine.ws_protocol)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    running = asyncio.create_task(engine.run())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await eventually(lambda: server.started)
+        yield ServedHub(url, context, clock, auth, quotes, payments, metrics, stop)
+    finally:
+        stop()
+        await serving
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def _no_pages(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Client:
+    """Sends requests and keeps what comes: replies by id, pushes in order."""
+
+    def __init__(self, websocket: ClientConnection, challenge: Push) -> None:
+        assert isinstance(challenge.body, Challenge)
+        self.websocket = websocket
+        self.challenge = challenge.body
+        self.pushes: deque[Push] = deque()
+        self._ids = count(1)
+        self._answers: dict[int, Reply | ErrorReply] = {}
+
+    async def send(self, kind: RequestType, body: object) -> int:
+        """Send a request and return its id."""
+        request_id = next(self._ids)
+        await self.websocket.send(encode_request(kind, request_id, body))
+        return request_id
+
+    async def answer(self, request_id: int) -> Any:
+        """Return the reply's body; RequestError when the request was refused."""
+        while request_id not in self._answers:
+            await self._receive()
+        answer = self._answers.pop(request_id)
+        if isinstance(answer, ErrorReply):
+            error = answer.error
+            raise RequestError(
+                ErrorCode(error.code),  # type: ignore[call-arg]  # looks up by value
+                str((error.detail or {}).get("message", "")),
+                retry_after_ms=error.retry_after_ms,
+            )
+        return decode_reply_body(answer)
+
+    async def ask(self, kind: RequestType, body: object) -> Any:
+        """Send a request and return its reply's body."""
+        return await self.answer(await self.send(kind, body))
+
+    async def log_in(
+        self,
+        wallet: PublicKey = ALICE,
+        *,
+        signature: bytes = GOOD_SIGNATURE,
+        kind: RequestType = RequestType.LOGIN,
+    ) -> LoginReply:
+        """Log in under the newest challenge."""
+        reply = await self.ask(kind, LoginRequest(Scheme.WC, wallet, signature, []))
+        assert isinstance(reply, LoginReply)
+        return reply
+
+    async def subscribe(self, channel: str, **options: Any) -> SubscribeReply:
+        """Subscribe to a channel."""
+        reply = await self.ask(RequestType.SUBSCRIBE, SubscribeRequest(channel, **options))
+        assert isinstance(reply, SubscribeReply)
+        return reply
+
+    async def push(self, kind: PushType) -> Push:
+        """Return the next push, which must be of this type."""
+        while not self.pushes:
+            await self._receive()
+        push = self.pushes.popleft()
+        assert push.type is kind, push
+        return push
+
+    async def closed(self) -> tuple[int, str]:
+        """Read to the end and return the hub's close code and reason."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._receive()
+        received = self.websocket.protocol.close_rcvd
+        assert received is not None, "no close frame came"
+        return received.code, received.reason
+
+    async def _receive(self) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            frame = await self.websocket.recv()
+        assert isinstance(frame, bytes)
+        answer = decode_answer(frame)
+        if isinstance(answer, Push):
+            self.pushes.append(answer)
+        elif answer is not None:
+            self._answers[answer.id] = answer
+
+
+@contextlib.asynccontextmanager
+async def open_client(
+    url: str,
+    *,
+    origin: str | None = None,
+    subprotocols: Sequence[str] = (SUBPROTOCOL_MSGPACK,),
+    **options: Any,
+) -> AsyncIterator[Client]:
+    """Connect to a hub and take the challenge, which must come first."""
+    async with connect(
+        url,
+        origin=None if origin is None else Origin(origin),
+        subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+        proxy=None,
+        ping_interval=None,
+        close_timeout=1,
+        **options,
+    ) as websocket:
+        async with asyncio.timeout(WITHIN_S):
+            frame = await websocket.recv()
+        assert isinstance(frame, bytes)
+        challenge = decode_answer(frame)
+        assert isinstance(challenge, Push)
+        assert challenge.type is PushType.CHALLENGE
+        yield Client(websocket, challenge)
