@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from realtime_devnet.node_answers import NodeAnswers
 from realtime_protocol.qubic import node_wire
@@ -145,8 +145,8 @@ class NodeConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet as nodes do: with the exchange of peers."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (create_server's promise)
-        self._transport = transport
+        # create_server's promise; uvloop's transports don't inherit from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         if not self._server.opened(self):
             self.abort()
             return

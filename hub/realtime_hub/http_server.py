@@ -35,6 +35,16 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
 class EmbeddedServer(uvicorn.Server):
     """A uvicorn server that leaves signals to the process that owns it."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answering = asyncio.Event()
+        """Set once its port answers."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(sockets)
+        self.answering.set()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture nothing."""

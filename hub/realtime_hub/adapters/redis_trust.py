@@ -62,7 +62,9 @@ if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
   local last = redis.call('GET', KEYS[5])
   local new = string.sub(ARGV[4], 1, 8)
-  if not last or struct.unpack('>I8', last) < struct.unpack('>I8', new) then redis.call('SET', KEYS[5], new) end
+  if not last or struct.unpack('>I8', last) < struct.unpack('>I8', new) then
+    redis.call('SET', KEYS[5], new)
+  end
 end
 local seq = redis.call('INCR', KEYS[2])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], seq .. '-0', 'e', ARGV[5])

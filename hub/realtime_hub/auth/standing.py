@@ -33,6 +33,11 @@ class Standing:
         """Of the record; 0 for a wallet that isn't listed."""
         return 0 if self.record is None else self.record.chain_sequence
 
+    @property
+    def known(self) -> bool:
+        """Whether the chain's word was ever heard; if not, "not listed" is no answer."""
+        return self.record is not None or self.verified_ms > 0
+
     def absorb(self, record: TrustRecord | None, *, verified_ms: int) -> "Standing":
         """Take a chain record unless the one here is newer. Not listed is older than any record."""
         found = 0 if record is None else record.chain_sequence

@@ -20,7 +20,7 @@ from realtime_hub.auth.ports import (
     TrustLog,
     TrustSource,
 )
-from realtime_hub.auth.standing import Standing, unavailable
+from realtime_hub.auth.standing import Effective, Standing, unavailable
 from realtime_hub.clock import Clock
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -80,6 +80,8 @@ class TrustBook:
         limits: TrustLimits | None = None,
     ) -> None:
         self.listeners: list[Callable[[TrustChange], None]] = []
+        self.reset_listeners: list[Callable[[], None]] = []
+        """Called when the log began anew: pending changes must be appended to it again."""
         self.contract_admin: PublicKey | None = None
         self._log = log
         self._cache = cache
@@ -90,8 +92,11 @@ class TrustBook:
         self._limits = limits or TrustLimits()
         self._known: OrderedDict[PublicKey, Standing] = OrderedDict()
         self._pending: dict[PublicKey, Overlay] = {}
-        self._reading: dict[PublicKey, asyncio.Future[Trust]] = {}
+        self._reading: dict[PublicKey, asyncio.Future[TrustTier | None]] = {}
         self._sequence: int | None = None
+        """The contract's changes up to here have been appended to the log, by whomever."""
+        self._delivered_sequence: int | None = None
+        """The contract's changes up to here have come back out of the log."""
         self._contract_trouble: str | None = "the TurboAuth contract hasn't answered yet"
         self._ticked = asyncio.Event()
 
@@ -126,11 +131,17 @@ class TrustBook:
         answers = self.peek(wallets)
         if answers is not None:
             return answers
-        missing = [w for w in dict.fromkeys(wallets) if w not in self._reading and not self._l1(w)]
-        read = await self._read_all(missing) if missing else {}
+        tiers: dict[PublicKey, TrustTier] = {}
+        while missing := self._missing(wallets, tiers):
+            free = [wallet for wallet in missing if wallet not in self._reading]
+            if free:
+                tiers |= await self._read_all(free)
+            elif (tier := await self._read_by_other(missing[0])) is not None:
+                tiers[missing[0]] = tier
+        # From here on nothing waits: the answers hold every change that was delivered by now.
+        now_ms = self._clock.now_ms()
         return [
-            read.get(wallet) or self._l1(wallet) or await self._read_by_other(wallet)
-            for wallet in wallets
+            self._read_answer(wallet, tiers.get(wallet, TrustTier.L1), now_ms) for wallet in wallets
         ]
 
     async def fresh(self, wallet: PublicKey) -> Trust:
@@ -172,7 +183,7 @@ class TrustBook:
             return None
         if entries is None:
             return None
-        return [self._change_of(entry) for entry in entries if entry.log_seq <= here.offset]
+        return [self._replayed(entry) for entry in entries if entry.log_seq <= here.offset]
 
     # Pending changes ----------------------------------------------------------------------------
 
@@ -189,6 +200,7 @@ class TrustBook:
 
     async def withdraw(self, overlay: Overlay) -> int:
         """Take a pending change back, on every hub; return the correction's place in the log."""
+        await self.get([overlay.wallet])  # What it falls back to may have left the memory.
         held = self._known.get(overlay.wallet) or Standing(None)
         back = replace(held, overlay=None).effective()
         draft = self._draft(EntryKind.WITHDRAWN, overlay, back.status, back.score, back.reason)
@@ -257,6 +269,8 @@ class TrustBook:
         if self._sequence is None:
             known = await self._log.chain_sequence()
             self._sequence = info.last_sequence if known is None else known
+            # What came before this hub is nothing that it has missed.
+            self._delivered_sequence = self._delivered_sequence or self._sequence
         self._note_contract(None)
         for _ in range(CHANGES_ROUNDS_MAX):
             if self._sequence >= info.last_sequence:
@@ -314,27 +328,33 @@ class TrustBook:
             held = replace(held, overlay=entry.overlay)
         elif held.overlay is not None and held.overlay.digest == entry.digest:
             held = replace(held, overlay=None)
-        self._keep(entry.wallet, replace(held, log_seq=entry.log_seq))
-        change = self._change_of(entry)
+        held = replace(held, log_seq=entry.log_seq)
+        self._keep(entry.wallet, held)
+        if entry.kind is EntryKind.CHAIN:
+            self._delivered_sequence = max(self._delivered_sequence or 0, entry.chain_sequence)
+        # What is known by now counts: another tier may have brought a newer record already.
+        change = self._change_of(entry, held.effective() if held.known else _of_entry(entry))
         for listener in self.listeners:
             listener(change)
 
-    def _change_of(self, entry: LogEntry) -> TrustChange:
-        """Return what an entry means to a listener: a chain record may lie under a change."""
-        status, score, reason = entry.status, entry.score, entry.reason
+    def _replayed(self, entry: LogEntry) -> TrustChange:
+        """Return what an entry of the past means to a listener who missed it."""
+        effective = _of_entry(entry)
         overlay = self._pending.get(entry.wallet)
         if entry.kind is EntryKind.CHAIN and overlay is not None:
-            lowered = Standing(entry.record, overlay).effective()
-            status, score, reason = lowered.status, lowered.score, lowered.reason
+            effective = Standing(entry.record, overlay).effective()
+        return self._change_of(entry, effective)
+
+    def _change_of(self, entry: LogEntry, effective: Effective) -> TrustChange:
         body = TrustChanged(
             entry.wallet,
-            status,
-            score,
-            reason,
+            effective.status,
+            effective.score,
+            effective.reason,
             entry.initiator,
             entry.event_ms,
             entry.event_ms + self._limits.ttl_ms,
-            overlay is not None,
+            entry.wallet in self._pending,
         )
         return TrustChange(entry.log_seq, body)
 
@@ -342,6 +362,11 @@ class TrustBook:
         """The log's positions have lost their meaning: everything is read again."""
         logger.warning("the trust log began anew; all records are read again")
         self._reread_all()
+        # Entries of others may be lost: what never came out of the log is appended again.
+        self._sequence = self._delivered_sequence
+        self._ticked.set()
+        for listener in self.reset_listeners:
+            listener()
 
     def _reread_all(self) -> None:
         # A block stays a block: only how long the answer is good for is forgotten.
@@ -354,34 +379,42 @@ class TrustBook:
         answers = self.peek([wallet])
         return None if answers is None else answers[0]
 
-    async def _read_by_other(self, wallet: PublicKey) -> Trust:
-        """Wait for whoever reads this wallet already; else say what memory can vouch for."""
-        reading = self._reading.get(wallet)
-        if reading is not None:
-            return await asyncio.shield(reading)
-        return self._stale(wallet)
+    def _missing(
+        self, wallets: Sequence[PublicKey], tiers: dict[PublicKey, TrustTier]
+    ) -> list[PublicKey]:
+        return [w for w in dict.fromkeys(wallets) if w not in tiers and self._l1(w) is None]
 
-    async def _read_all(self, wallets: Sequence[PublicKey]) -> dict[PublicKey, Trust]:
-        """Read wallets from L2, the rest from L3; one reader a wallet, the others wait for it."""
+    async def _read_by_other(self, wallet: PublicKey) -> TrustTier | None:
+        """Wait for whoever reads this wallet; None when that reader was cancelled."""
+        reading = self._reading[wallet]
+        await asyncio.wait([reading])
+        return reading.result()
+
+    async def _read_all(self, wallets: Sequence[PublicKey]) -> dict[PublicKey, TrustTier]:
+        """Read wallets from L2, the rest from L3; one reader a wallet, the others wait for it.
+
+        Returns who answered for each: NONE when nobody did.
+        """
         loop = asyncio.get_running_loop()
         for wallet in wallets:
             self._reading[wallet] = loop.create_future()
         tiers: dict[PublicKey, TrustTier] = {}
-        answers: dict[PublicKey, Trust] = {}
+        finished = False
         try:
             rest = await self._read_cache(wallets, tiers)
             for start in range(0, len(rest), WALLETS_PER_CALL_MAX):
                 await self._read_source(rest[start : start + WALLETS_PER_CALL_MAX], tiers)
+            finished = True
         finally:
-            now_ms = self._clock.now_ms()
             for wallet in wallets:
-                answers[wallet] = self._read_answer(wallet, tiers.get(wallet), now_ms)
-                self._reading.pop(wallet).set_result(answers[wallet])
-        return answers
+                # A reader that is cancelled decides for itself only.
+                none = TrustTier.NONE if finished else None
+                self._reading.pop(wallet).set_result(tiers.get(wallet, none))
+        return {wallet: tiers.get(wallet, TrustTier.NONE) for wallet in wallets}
 
-    def _read_answer(self, wallet: PublicKey, tier: TrustTier | None, now_ms: int) -> Trust:
+    def _read_answer(self, wallet: PublicKey, tier: TrustTier, now_ms: int) -> Trust:
         standing = self._known.get(wallet)
-        if standing is None or tier is None:
+        if standing is None or tier is TrustTier.NONE:
             return self._stale(wallet)
         answer = self._answer(standing, tier, now_ms)
         if answer.status is TrustStatus.ACTIVE and not self.backbone_ok:
@@ -459,6 +492,10 @@ class TrustBook:
         limits = self._limits
         ttl_ms = limits.not_listed_ttl_ms if standing.record is None else limits.ttl_ms
         return standing.verified_ms + ttl_ms
+
+
+def _of_entry(entry: LogEntry) -> Effective:
+    return Effective(entry.status, entry.score, entry.reason)
 
 
 def _no_backbone(why: str) -> RequestError:

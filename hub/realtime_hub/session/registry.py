@@ -57,13 +57,18 @@ class SessionRegistry(Generic[_Session]):
         self.connections: dict[_Session, None] = {}
         self._connections_max = connections_max
         self._limits = limits
+        self._stopped = False
         self._by_wallet: _Groups[_Session] = _Groups()
         self._watchers: _Groups[Subscription] = _Groups()
 
     @property
     def is_full(self) -> bool:
         """Whether no further connection is taken."""
-        return len(self.connections) >= self._connections_max
+        return self._stopped or len(self.connections) >= self._connections_max
+
+    def stop_admitting(self) -> None:
+        """Take no further connection: the hub is about to end."""
+        self._stopped = True
 
     # Sessions -------------------------------------------------------------------------------
 

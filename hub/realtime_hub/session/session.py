@@ -341,6 +341,8 @@ class LiveSession:
 
     def drain(self) -> None:
         """Ask the client to connect elsewhere, and close."""
+        if self.ended:
+            return
         settings = self._context.settings
         goaway = Goaway(
             settings.goaway_min_ms, settings.goaway_max_ms, GoawayCause.DRAINING, resume_ok=False

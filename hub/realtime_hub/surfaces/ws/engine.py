@@ -3,7 +3,7 @@
 import asyncio
 
 from realtime_hub.session.context import HubContext
-from realtime_hub.session.housekeeping import Housekeeping
+from realtime_hub.session.housekeeping import SESSIONS_PER_TURN, Housekeeping
 from realtime_hub.surfaces.ws.transport import make_ws_protocol
 
 
@@ -18,6 +18,16 @@ class SessionEngine:
         self._context = context
         self._housekeeping = Housekeeping(context.registry, context.fanout, context.clock)
         self.ws_protocol: type[asyncio.Protocol] = make_ws_protocol(context)
+
+    async def drain(self) -> None:
+        """Let nobody in any more and send everybody elsewhere, in small turns."""
+        registry = self._context.registry
+        registry.stop_admitting()
+        sessions = list(registry.connections)
+        for begin in range(0, len(sessions), SESSIONS_PER_TURN):
+            for session in sessions[begin : begin + SESSIONS_PER_TURN]:
+                session.drain()
+            await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Own every task of every session until cancelled."""

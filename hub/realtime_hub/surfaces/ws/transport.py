@@ -87,7 +87,8 @@ class WebSocketTransport(asyncio.Protocol):
         """Whether the address book counts this connection."""
         self._frames = ServerProtocol(
             subprotocols=_SUBPROTOCOLS,
-            # Before login the session takes less and closes with the same code.
+            # Before login the session takes less and closes with the same code; the parser takes
+            # its bound before a frame comes, so it can't be changed between two frames.
             max_size=context.limits.frame_bytes_max,
             logger=_frame_logger,
         )

@@ -1,0 +1,418 @@
+"""The only place that picks concrete classes: settings in, a hub out."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from realtime_hub.adapters.chain_route_health import ChainRouteHealth
+from realtime_hub.adapters.contract_trust import ContractTrust
+from realtime_hub.adapters.memory_catalog import MemoryCatalog
+from realtime_hub.adapters.memory_challenges import MemoryChallenges
+from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
+from realtime_hub.adapters.networkx_catalog import read_catalog_file
+from realtime_hub.adapters.qubic_node import NodeAddress, NodeSettings, QubicNodes
+from realtime_hub.adapters.redis_challenges import RedisChallenges
+from realtime_hub.adapters.redis_trust import RedisTrustCache, RedisTrustLog, connect
+from realtime_hub.adapters.sqlite_payments import SqlitePayments
+from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
+from realtime_hub.auth.administration import Administration
+from realtime_hub.auth.challenges import ChallengeStore
+from realtime_hub.auth.login import Logins
+from realtime_hub.auth.model import TrustChange
+from realtime_hub.auth.ports import TrustCache, TrustLog
+from realtime_hub.auth.service import AuthService
+from realtime_hub.auth.trust import TrustBook, TrustLimits
+from realtime_hub.chain.model import NodeUnavailable, ProcessedTick
+from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
+from realtime_hub.clock import Clock, Entropy
+from realtime_hub.config import DEVNET_CHAIN, HubSettings
+from realtime_hub.metrics import Metrics
+from realtime_hub.pay.model import PaymentChange
+from realtime_hub.pay.service import PaymentService, PaymentSettings
+from realtime_hub.readiness import Readiness, readiness_of
+from realtime_hub.route.service import QuoteService
+from realtime_hub.session.context import HubContext, SessionSettings, build_context
+from realtime_hub.session.counters import SessionCounters
+from realtime_hub.signatures import SignatureChecks
+from realtime_hub.surfaces.admin import AdminContext, build_admin_app
+from realtime_hub.surfaces.rest import RestContext, build_rest_app
+from realtime_hub.surfaces.ws.engine import SessionEngine
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.limits import Limits, TokenBucket
+from realtime_protocol.messages import TrustStatus
+
+FLEET_KEY_BYTES: Final = 32
+REST_ADDRESSES_MAX: Final = 65_536
+_PAYMENTS_FILE: Final = "payments.sqlite3"
+_TRUST_FILE: Final = "trust.sqlite3"
+_FLEET_KEY_FILE: Final = "fleet.key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The chain as administration sees it: what the watcher knows, and a way to broadcast."""
+
+    watcher: ChainWatcher
+
+    @property
+    def current_tick(self) -> int:
+        """The newest tick seen."""
+        return self.watcher.current_tick
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the chain can't be vouched for now."""
+        return self.watcher.trouble
+
+    async def processed_tick(self, tick: int) -> ProcessedTick | None:
+        """Return what a tick held; None while that isn't proven."""
+        return await self.watcher.processed_tick(tick)
+
+    async def broadcast(self, signed_tx: bytes) -> bool:
+        """Hand a transaction to nodes; False when none took it."""
+        try:
+            await self.watcher.node.broadcast(signed_tx)
+        except NodeUnavailable:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """A wired hub: what the ports serve, and what runs behind them."""
+
+    public_app: Any
+    admin_app: Any
+    ws_protocol: type[asyncio.Protocol]
+    engine: SessionEngine
+    watcher: ChainWatcher
+    book: TrustBook
+    auth: AuthService
+    quotes: QuoteService
+    payments: PaymentService
+
+    async def run(self) -> None:
+        """Own every long-running part until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.watcher.run(), name="chain")
+            group.create_task(self.book.run(), name="trust")
+            group.create_task(self._run_auth(), name="administration")
+            group.create_task(self.quotes.run(), name="quotes")
+            group.create_task(self.payments.run(), name="payments")
+            group.create_task(self.engine.run(), name="sessions")
+
+    async def _run_auth(self) -> None:
+        # The journal's rows belong to a network, which must be known first.
+        await self.watcher.wait_ready()
+        await self.auth.run()
+
+    async def drain(self) -> None:
+        """Send every session elsewhere."""
+        await self.engine.drain()
+
+
+@asynccontextmanager
+async def build_hub(
+    settings: HubSettings, clock: Clock, entropy: Entropy, metrics: Metrics
+) -> AsyncIterator[Hub]:
+    """Open files and connections, wire the parts; leaving closes them again."""
+    state = settings.state
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        journal = SqlitePayments.open(state / _PAYMENTS_FILE)
+        stack.callback(journal.close)
+        watcher = _build_watcher(settings, journal, clock, entropy, stack)
+        signatures = SignatureChecks(pending_max=settings.signature_checks_pending_max)
+        log, cache, challenges = _build_shared(settings, watcher, clock, entropy, stack)
+        book = _build_book(settings, log, cache, watcher, clock)
+        admin_journal = SqliteAdminJournal(state / _TRUST_FILE, lambda: watcher.network_id)
+        stack.callback(admin_journal.close_file)
+        auth = AuthService(
+            logins=Logins(
+                verifier=signatures,
+                clock=clock,
+                entropy=entropy,
+                chain=settings.chain,
+                session_ttl_ms=settings.session_ttl_ms,
+            ),
+            book=book,
+            administration=Administration(
+                journal=admin_journal,
+                book=book,
+                chain=_Chain(watcher),
+                verifier=signatures,
+                clock=clock,
+                contract_index=settings.turboauth_index,
+            ),
+            challenges=challenges,
+            clock=clock,
+            entropy=entropy,
+            login_when_unavailable=settings.login_when_unavailable == "observe",
+        )
+        quotes = QuoteService(
+            MemoryCatalog(
+                read_catalog_file(settings.catalog_file) if settings.catalog_file else ()
+            ),
+            ChainRouteHealth(
+                tick_duration_ms=lambda: watcher.tick_ms, tick_offset=settings.tick_offset
+            ),
+            entropy,
+            lambda: watcher.current_tick,
+        )
+        payments = PaymentService(
+            chain=watcher.node,
+            ticks=watcher,
+            journal=journal,
+            trust=auth,
+            quotes=quotes,
+            signatures=signatures,
+            clock=clock,
+            settings=PaymentSettings(
+                tick_offset=settings.tick_offset,
+                settle_within_ms=settings.settle_within_ms,
+                score_floor=((0, settings.payer_score_min),),
+            ),
+        )
+        yield _assemble(settings, watcher, book, auth, quotes, payments, clock, entropy, metrics)
+
+
+def _build_watcher(
+    settings: HubSettings,
+    journal: SqlitePayments,
+    clock: Clock,
+    entropy: Entropy,
+    stack: AsyncExitStack,
+) -> ChainWatcher:
+    on_devnet = settings.chain == DEVNET_CHAIN
+    nodes = QubicNodes(
+        [NodeAddress.parse(address) for address in settings.nodes],
+        clock,
+        entropy,
+        NodeSettings(
+            request_timeout_s=settings.node_timeout_ms / 1_000, empty_proofs=1 if on_devnet else 2
+        ),
+    )
+    stack.callback(nodes.close)
+    return ChainWatcher(
+        nodes, journal, clock, WatcherSettings(chain=settings.chain, resets_expected=on_devnet)
+    )
+
+
+def _build_shared(
+    settings: HubSettings,
+    watcher: ChainWatcher,
+    clock: Clock,
+    entropy: Entropy,
+    stack: AsyncExitStack,
+) -> tuple[TrustLog, TrustCache, ChallengeStore]:
+    """What hubs share lives in Redis; a hub alone keeps it in memory."""
+    if settings.redis_url is None:
+        cache = MemoryTrustCache()
+        return MemoryTrustLog(entropy, cache), cache, MemoryChallenges(clock)
+    redis = connect(settings.redis_url)
+    stack.push_async_callback(redis.aclose)
+    key = _fleet_key(settings.fleet_key_file or settings.state / _FLEET_KEY_FILE, entropy)
+    log = RedisTrustLog(
+        redis,
+        network_id=lambda: watcher.network_id,
+        fleet_key=key,
+        clock=clock,
+        entropy=entropy,
+        wait_ready=watcher.wait_ready,
+    )
+    shared = RedisTrustCache(redis, lambda: watcher.network_id, key)
+    return log, shared, RedisChallenges(redis)
+
+
+def _fleet_key(path: Path, entropy: Entropy) -> bytes:
+    """Return the fleet's key; make it at the first start, readable by its owner only."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        key = path.read_bytes()
+        if len(key) != FLEET_KEY_BYTES:
+            raise OSError(
+                0, f"{path} has {len(key)} bytes, not {FLEET_KEY_BYTES}; copy the fleet's key"
+            ) from None
+        return key
+    key = entropy.token(FLEET_KEY_BYTES)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+    return key
+
+
+def _build_book(
+    settings: HubSettings, log: TrustLog, cache: TrustCache, watcher: ChainWatcher, clock: Clock
+) -> TrustBook:
+    index = settings.turboauth_index
+    book = TrustBook(
+        log=log,
+        cache=cache,
+        source=None if index is None else ContractTrust(watcher.node, index),
+        clock=clock,
+        admin=settings.admin_key,
+        chain_trouble=lambda: watcher.trouble,
+        limits=TrustLimits(wallets_max=settings.trust_l1_wallets_max, ttl_ms=settings.trust_ttl_ms),
+    )
+    watcher.listeners.append(book.on_tick)
+    return book
+
+
+def _assemble(
+    settings: HubSettings,
+    watcher: ChainWatcher,
+    book: TrustBook,
+    auth: AuthService,
+    quotes: QuoteService,
+    payments: PaymentService,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+) -> Hub:
+    """Connect the parts to each other and to the surfaces."""
+    context = build_context(
+        auth=auth,
+        quotes=quotes,
+        payments=payments,
+        clock=clock,
+        entropy=entropy,
+        settings=SessionSettings(
+            uri=settings.uri,
+            origins=settings.origins,
+            domain_without_origin=settings.domain_without_origin,
+            connections_max=settings.sessions_max,
+        ),
+        counters=SessionCounters(metrics),
+        limits=_limits(settings),
+    )
+    engine = SessionEngine(context)
+    _listen(context, watcher, auth, quotes, payments, metrics)
+    _watch(metrics, watcher, book, payments)
+
+    def readiness() -> Readiness:
+        return readiness_of(
+            {
+                "chain": lambda: watcher.trouble,
+                "trust": lambda: book.trouble,
+                "payments": lambda: payments.trouble,
+            }
+        )
+
+    public_app = build_rest_app(
+        RestContext(
+            auth=auth,
+            uri=settings.uri,
+            domain_without_origin=settings.domain_without_origin,
+            origins=settings.origins,
+            readiness=readiness,
+            admit=RestAdmission(clock, settings.requests_per_s, settings.requests_burst),
+        )
+    )
+    admin_app = build_admin_app(
+        AdminContext(auth, metrics.exposition, lambda: _describe_sessions(context))
+    )
+    return Hub(
+        public_app=public_app,
+        admin_app=admin_app,
+        ws_protocol=engine.ws_protocol,
+        engine=engine,
+        watcher=watcher,
+        book=book,
+        auth=auth,
+        quotes=quotes,
+        payments=payments,
+    )
+
+
+def _limits(settings: HubSettings) -> Limits:
+    return Limits(
+        requests_per_s=settings.requests_per_s,
+        requests_burst=settings.requests_burst,
+        upgrades_per_ip_per_s=settings.upgrades_per_ip_per_s,
+        sessions_per_ip_max=settings.sessions_per_ip_max,
+        sessions_per_wallet_max=settings.sessions_per_wallet_max,
+    )
+
+
+def _listen(
+    context: HubContext,
+    watcher: ChainWatcher,
+    auth: AuthService,
+    quotes: QuoteService,
+    payments: PaymentService,
+    metrics: Metrics,
+) -> None:
+    """Money first: a blocked wallet's payments stop before its sessions are told."""
+
+    def on_trust_change(change: TrustChange) -> None:
+        wallet = PublicKey(change.body.wallet)
+        if change.body.status is TrustStatus.BLOCKED:
+            payments.block(wallet)
+        else:
+            payments.unblock(wallet)
+        context.fanout.on_trust_change(change)
+        metrics.trust_changes.labels("pending" if change.body.pending else "standing").inc()
+
+    def on_payment_change(change: PaymentChange) -> None:
+        context.fanout.on_payment_change(change)
+        if change.status is not None:
+            metrics.payments.labels(change.status.state.name.lower()).inc()
+
+    def on_tick(processed: ProcessedTick) -> None:
+        auth.on_tick(processed)
+        quotes.on_tick(watcher.current_tick)
+        metrics.ticks.inc()
+
+    auth.listeners.append(on_trust_change)
+    payments.listeners.append(on_payment_change)
+    watcher.listeners.append(on_tick)
+
+
+def _watch(
+    metrics: Metrics, watcher: ChainWatcher, book: TrustBook, payments: PaymentService
+) -> None:
+    metrics.watch("realtime_chain_tick", "Newest tick seen", lambda: watcher.current_tick)
+    metrics.watch("realtime_chain_frozen", "1: another network", lambda: watcher.frozen is not None)
+    metrics.watch("realtime_backbone_ok", "1: trust is vouched for", lambda: book.backbone_ok)
+    metrics.watch("realtime_trust_log_head", "Place in the log", lambda: book.position().offset)
+    metrics.watch("realtime_payments_open", "Payments under way", lambda: payments.open_count)
+
+
+def _describe_sessions(context: HubContext) -> list[dict[str, object]]:
+    return [session.describe() for session in context.registry.connections]
+
+
+class RestAdmission:
+    """A rate for each address; the address that asked longest ago is forgotten at the bound."""
+
+    def __init__(
+        self, clock: Clock, per_s: int, burst: int, *, addresses_max: int = REST_ADDRESSES_MAX
+    ) -> None:
+        self._clock = clock
+        self._per_s = per_s
+        self._burst = burst
+        self._addresses_max = addresses_max
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def __call__(self, address: str) -> None:
+        """Count one request; RequestError 106 at the limit."""
+        now_s = self._clock.monotonic_s()
+        bucket = self._buckets.pop(address, None)
+        if bucket is None:
+            bucket = TokenBucket(self._per_s, self._burst, now_s=now_s)
+        self._buckets[address] = bucket
+        if len(self._buckets) > self._addresses_max:
+            del self._buckets[next(iter(self._buckets))]
+        wait_ms = bucket.take(1, now_s=now_s)
+        if wait_ms:
+            raise RequestError(
+                ErrorCode.RATE_LIMITED,
+                f"over {self._per_s} requests a second from one address",
+                retry_after_ms=wait_ms,
+            )

@@ -1,0 +1,132 @@
+"""Runs one hub: binds its ports, wires its parts, serves until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from realtime_hub.adapters.system import SystemClock, SystemEntropy
+from realtime_hub.bootstrap import Hub, build_hub
+from realtime_hub.clock import Clock
+from realtime_hub.config import HubSettings, check_settings
+from realtime_hub.http_server import EmbeddedServer, bind, build_server
+from realtime_hub.metrics import Metrics
+from realtime_protocol.versions import REST_PREFIX
+
+logger = logging.getLogger(__name__)
+
+LAG_PROBE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class HubInfo:
+    """Where a running hub listens."""
+
+    url: str
+    rest_url: str
+    admin_url: str
+
+
+async def run_hub(
+    settings: HubSettings,
+    *,
+    ready: Callable[[HubInfo], None] | None = None,
+    demo_identities: frozenset[str] = frozenset(),
+) -> None:
+    """Serve until cancelled. Raises SettingsError, PortTakenError or JournalLocked at once.
+
+    *ready* is called when the ports answer; whether the chain does is /readyz's to tell.
+    """
+    check_settings(settings, demo_identities=demo_identities)
+    public = bind(settings.host, settings.port, "hub.port (REALTIME_HUB_PORT)")
+    with contextlib.ExitStack() as stack:
+        stack.callback(public.close)
+        admin = bind(
+            settings.admin_host, settings.admin_port, "hub.admin_port (REALTIME_HUB_ADMIN_PORT)"
+        )
+        stack.callback(admin.close)
+        settings = with_bound_ports(settings, public, admin)
+        clock, metrics = SystemClock(), Metrics()
+        async with build_hub(settings, clock, SystemEntropy(), metrics) as hub:
+            await _serve(settings, hub, public, admin, clock, metrics, ready)
+
+
+def with_bound_ports(
+    settings: HubSettings, public: socket.socket, admin: socket.socket
+) -> HubSettings:
+    """Put the ports that the system chose in place of 0."""
+    return structs.replace(
+        settings, port=public.getsockname()[1], admin_port=admin.getsockname()[1]
+    )
+
+
+async def _serve(
+    settings: HubSettings,
+    hub: Hub,
+    public: socket.socket,
+    admin: socket.socket,
+    clock: Clock,
+    metrics: Metrics,
+    ready: Callable[[HubInfo], None] | None,
+) -> None:
+    servers = [
+        (build_server(hub.public_app, ws=hub.ws_protocol), public),
+        (build_server(hub.admin_app), admin),
+    ]
+    parts: list[asyncio.Task[None]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            parts.append(group.create_task(hub.run(), name="hub"))
+            parts.append(group.create_task(_measure_lag(clock, metrics), name="loop lag"))
+            serving = [
+                group.create_task(server.serve(sockets=[listener]), name="http")
+                for server, listener in servers
+            ]
+            for server, _ in servers:
+                await server.answering.wait()
+            if ready is not None:
+                ready(_info(settings))
+            logger.info("serving on %s:%d", settings.host, settings.port)
+            try:
+                await asyncio.gather(*serving)
+            finally:
+                await _stop(hub, [server for server, _ in servers], serving, parts)
+    except* asyncio.CancelledError:
+        raise asyncio.CancelledError from None
+
+
+async def _stop(
+    hub: Hub,
+    servers: list[EmbeddedServer],
+    serving: list[asyncio.Task[None]],
+    parts: list[asyncio.Task[None]],
+) -> None:
+    """Say goodbye to the sessions, let the servers close, then end what runs behind them."""
+    logger.info("stopping")
+    with contextlib.suppress(Exception):
+        await hub.drain()
+    for server in servers:
+        server.should_exit = True
+    await asyncio.wait(serving, timeout=1.5)
+    for task in (*serving, *parts):
+        task.cancel()
+
+
+async def _measure_lag(clock: Clock, metrics: Metrics) -> None:
+    while True:
+        before_s = clock.monotonic_s()
+        await asyncio.sleep(LAG_PROBE_S)
+        metrics.loop_lag_s.observe(max(0.0, clock.monotonic_s() - before_s - LAG_PROBE_S))
+
+
+def _info(settings: HubSettings) -> HubInfo:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return HubInfo(
+        url=settings.uri,
+        rest_url=f"http://{host}:{settings.port}{REST_PREFIX}",
+        admin_url=f"http://{settings.admin_host}:{settings.admin_port}",
+    )
