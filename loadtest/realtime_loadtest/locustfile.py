@@ -46,8 +46,8 @@ class QuotingWallet(User):
             signature = self.session.sign()
             with self._timed("login"):
                 self.session.log_in(signature)
-        except (OSError, WebSocketException, WireError, Refused) as error:
-            raise StopUser from error
+        except (OSError, WebSocketException, WireError, Refused):
+            raise StopUser from None  # Counted, with its error, in the report.
 
     def on_stop(self) -> None:
         """Leave."""
@@ -62,8 +62,8 @@ class QuotingWallet(User):
                 self.session.quote(PAYEE, AMOUNT_QU)
         except Refused:
             return  # Counted; the session goes on.
-        except (OSError, WebSocketException, WireError) as error:
-            raise StopUser from error
+        except (OSError, WebSocketException, WireError):
+            raise StopUser from None
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
