@@ -24,6 +24,7 @@ class FakeAuth:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.refusal: Exception | None = None
+        self.answer = TRUST
 
     async def issue_rest_challenge(
         self, wallet: PublicKey, *, domain: str, uri: str
@@ -49,7 +50,7 @@ class FakeAuth:
     async def get(self, wallets: list[PublicKey]) -> list[Trust]:
         if self.refusal:
             raise self.refusal
-        return [TRUST for _ in wallets]
+        return [self.answer for _ in wallets]
 
 
 @pytest.fixture
@@ -91,12 +92,7 @@ async def test_a_status_names_wallet_status_and_score(app: Any) -> None:
 
 
 async def test_an_unavailable_status_names_its_reason(app: Any, auth: FakeAuth) -> None:
-    unavailable = Trust(TrustStatus.UNKNOWN, 0, 0, TrustReason.UNAVAILABLE, TrustTier.NONE, 0, 0)
-
-    async def get(_wallets: list[PublicKey]) -> list[Trust]:
-        return [unavailable]
-
-    auth.get = get  # type: ignore[method-assign]  # the fake answers otherwise here
+    auth.answer = Trust(TrustStatus.UNKNOWN, 0, 0, TrustReason.UNAVAILABLE, TrustTier.NONE, 0, 0)
     answer = await call(app, "GET", f"/api/v1/status/{IDENTITY}")
     assert answer.json()["reason"] == "unavailable"
 
