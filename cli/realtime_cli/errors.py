@@ -2,7 +2,10 @@
 
 
 class CliError(Exception):
-    """The command can't go on; *status* is the exit status: 2 for wrong use, 1 for the world."""
+    """The command can't go on; *status* is the exit status: 2 for wrong use, 1 for the world.
+
+    An empty message: it has been said already, by a process that this one started.
+    """
 
     def __init__(self, message: str, *, status: int = 1) -> None:
         super().__init__(message)

@@ -92,7 +92,8 @@ def _print_version() -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"realtime: {message}", file=sys.stderr)
+    if message:
+        print(f"realtime: {message}", file=sys.stderr)
     return status
 
 

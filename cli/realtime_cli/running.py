@@ -19,8 +19,8 @@ from realtime_cli.settings import Layers
 
 LOG_BYTES_MAX: Final = 10_000_000
 """A log file that grows beyond is set aside once, replacing what was set aside before."""
-
-Ready = Callable[[dict[str, Any]], None]
+STARTING_S: Final = 3.0
+"""So long only errors reach the terminal; the file has everything."""
 
 
 def add_process_options(parser: argparse.ArgumentParser) -> None:
@@ -54,10 +54,16 @@ def start_log(options: argparse.Namespace, level: str) -> None:
     people.setLevel(logging.WARNING)
     people.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     people.addFilter(FloodFilter(time.monotonic))
+    people.addFilter(_quiet_until(time.monotonic() + STARTING_S))
     root = logging.getLogger()
     root.handlers[:] = [file, people]
     root.setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _quiet_until(end_s: float) -> Callable[[logging.LogRecord], bool]:
+    """Return a filter that keeps what is usual while parts find each other off the terminal."""
+    return lambda record: record.levelno >= logging.ERROR or time.monotonic() >= end_s
 
 
 def announce(options: argparse.Namespace, facts: dict[str, Any], text: str) -> None:

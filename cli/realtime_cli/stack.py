@@ -175,9 +175,10 @@ class Child:
         if self._facts is None:
             line = await self._read_line()
             if not line:
-                # Its own one line of error has been printed by now.
                 status = await self._process.wait()
-                raise CliError(f"{self.name} didn't start", status=abs(status) or 1)
+                if status > 0:
+                    raise CliError("", status=status)  # It has said itself what is wrong.
+                raise CliError(f"{self.name} ended with status {status} before it was ready")
             self._facts = json.loads(line)
         return self._facts
 

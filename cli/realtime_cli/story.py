@@ -1,6 +1,7 @@
 """The whole story against a real hub, step by step with times: what `realtime demo` tells."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ STEP_S_MAX: Final = 30.0
 SETTLED_S_MAX: Final = 180.0
 ACTIVE_SCORE: Final = 80
 REASON_OF_DEMO: Final = 7
+LOGINS: Final = 5
+NEVER: Final = Reconnect(tries_max=0)
 _POLL_S: Final = 0.1
 _VERIFY_RUNS: Final = 3
 
@@ -62,7 +65,8 @@ class Place:
 class Measured:
     """What the story measured, milliseconds."""
 
-    login_rest_ms: float = 0.0
+    login_rests_ms: list[float] = field(default_factory=list)
+    """Of each login, what its signature operations don't account for."""
     accepted_ms: float = 0.0
     revocation_ms: float = 0.0
 
@@ -111,11 +115,12 @@ class Story:
         self.console.line(f"hub {self.place.hub.url}, wallet {payer.identity}")
         self.console.line()
         self.began_s = time.perf_counter()
-        async with open_session(self.place.hub, payer, reconnect=Reconnect(tries_max=0)) as session:
+        async with open_session(self.place.hub, payer, reconnect=NEVER) as session:
             self._tell_login(session, payer)
             watch = await self._watch(session)
             quote = await self._quote(session, payee)
             await self._pay(session, payee, quote)
+            await self._log_in_more(payer)
             await self._be_blocked(session, watch, payer)
         await self._be_refused(payer)
         if self.restore:
@@ -126,9 +131,7 @@ class Story:
 
     def _tell_login(self, session: Session, payer: SigningWallet) -> None:
         timing = session.login_timing
-        check_ms = payer.time_check_ms()
-        rest_ms = max(0.0, timing.login_ms - timing.wallet_ms - check_ms)
-        self.measured.login_rest_ms = rest_ms
+        check_ms, rest_ms = self._note_login(session, payer)
         self._step("connect", "WebSocket open", at_s=timing.challenge_s)
         self._step("challenge", "for this URL and domain, checked", at_s=timing.challenge_s)
         self._step(
@@ -138,6 +141,20 @@ class Story:
             f"{check_ms:.1f} to check), the rest {rest_ms:.1f} ms",
             at_s=timing.open_s,
         )
+
+    def _note_login(self, session: Session, payer: SigningWallet) -> tuple[float, float]:
+        """Return what the check of its signature takes here, and what is left for the rest."""
+        timing = session.login_timing
+        check_ms = payer.time_check_ms()
+        rest_ms = max(0.0, timing.login_ms - timing.wallet_ms - check_ms)
+        self.measured.login_rests_ms.append(rest_ms)
+        return check_ms, rest_ms
+
+    async def _log_in_more(self, payer: SigningWallet) -> None:
+        """Log in a few times more: one figure alone says more of the machine than of the hub."""
+        for _ in range(LOGINS - 1):
+            async with open_session(self.place.hub, payer, reconnect=NEVER) as session:
+                self._note_login(session, payer)
 
     async def _watch(self, session: Session) -> TrustWatch:
         watch = await session.trust.subscribe()
@@ -201,7 +218,7 @@ class Story:
 
     async def _be_refused(self, payer: SigningWallet) -> None:
         try:
-            async with open_session(self.place.hub, payer, reconnect=Reconnect(tries_max=0)):
+            async with open_session(self.place.hub, payer, reconnect=NEVER):
                 raise CliError("a blocked wallet was let in")
         except WalletBlockedError as error:
             if error.code is not ErrorCode.WALLET_BLOCKED:
@@ -211,7 +228,11 @@ class Story:
     def _judge(self) -> bool:
         measured = self.measured
         results = [
-            (measured.login_rest_ms, LOGIN_REST_MS_MAX, "login without its signature operations"),
+            (
+                statistics.median(measured.login_rests_ms),
+                LOGIN_REST_MS_MAX,
+                f"login without its signature operations, median of {LOGINS}",
+            ),
             (measured.accepted_ms, ACCEPTED_MS_MAX, "payment accepted"),
             (measured.revocation_ms, REVOCATION_MS_MAX, "trust log's append to the client's frame"),
         ]

@@ -107,7 +107,7 @@ async def _reload(stack: Stack, console: Console) -> None:
             await stack.restart_hub()
             console.line("the hub is back")
         except CliError as error:
-            console.line(f"{error}; waiting for the next change")
+            console.line(f"{str(error) or 'the hub did not start'}; waiting for the next change")
 
 
 def _tell(console: Console, info: StackInfo, logs: Path) -> None:
