@@ -45,9 +45,6 @@ class Metrics:
             ["code"],
             registry=registry,
         )
-        self.trust_answers = Counter(
-            "realtime_trust_answers", "Trust answers by tier", ["tier"], registry=registry
-        )
         self.trust_changes = Counter(
             "realtime_trust_changes",
             "Trust log entries applied, by kind",
