@@ -133,6 +133,14 @@ async def build_hub(
         book = _build_book(settings, log, cache, watcher, clock)
         admin_journal = SqliteAdminJournal(state / _TRUST_FILE, lambda: watcher.network_id)
         stack.callback(admin_journal.close_file)
+        administration = Administration(
+            journal=admin_journal,
+            book=book,
+            chain=_Chain(watcher),
+            verifier=signatures,
+            contract_index=settings.turboauth_index,
+        )
+        book.reset_listeners.append(administration.on_log_reset)
         auth = AuthService(
             logins=Logins(
                 verifier=signatures,
@@ -142,14 +150,7 @@ async def build_hub(
                 session_ttl_ms=settings.session_ttl_ms,
             ),
             book=book,
-            administration=Administration(
-                journal=admin_journal,
-                book=book,
-                chain=_Chain(watcher),
-                verifier=signatures,
-                clock=clock,
-                contract_index=settings.turboauth_index,
-            ),
+            administration=administration,
             challenges=challenges,
             clock=clock,
             entropy=entropy,

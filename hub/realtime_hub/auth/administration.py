@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 from realtime_hub.auth.login import SignatureVerifier
 from realtime_hub.auth.model import Overlay, TrustRecord
-from realtime_hub.clock import Clock
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, contract_public_key, encode_identity
@@ -160,17 +159,16 @@ class Administration:
         book: ChangeBook,
         chain: AdminChain,
         verifier: SignatureVerifier,
-        clock: Clock,
         contract_index: int | None,
     ) -> None:
         self._journal = journal
         self._book = book
         self._chain = chain
         self._verifier = verifier
-        self._clock = clock
         self._contract_index = contract_index
         self._open: dict[bytes, AdminChange] = {}
         self._moved = asyncio.Event()
+        self._log_began_anew = False
         self._taking = asyncio.Lock()
 
     async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None = None) -> TrustSetReply:
@@ -204,6 +202,11 @@ class Administration:
         """Look at the open changes again."""
         self._moved.set()
 
+    def on_log_reset(self) -> None:
+        """Tell that the trust log lost its entries: what is pending goes into it again."""
+        self._log_began_anew = True
+        self._moved.set()
+
     async def recover(self) -> None:
         """Take up what was open when the process ended: the pending changes stand again."""
         for change in await self._journal.open_changes():
@@ -218,11 +221,25 @@ class Administration:
         while True:
             await self._moved.wait()
             self._moved.clear()
+            await self._append_again()
             for change in list(self._open.values()):
                 try:
                     await self._follow(change)
                 except RequestError as error:
                     logger.warning("trust change waits: %s", error)
+
+    async def _append_again(self) -> None:
+        """After the log began anew: who journaled a pending change puts it there again."""
+        if not self._log_began_anew:
+            return
+        self._log_began_anew = False
+        for overlay in self._book.overlays():
+            if overlay.digest in self._open:
+                try:
+                    await self._book.lower(overlay)
+                except RequestError as error:
+                    logger.warning("a pending change waits for the trust log: %s", error)
+                    self._log_began_anew = True
 
     async def _push(self, change: AdminChange, settings: Sequence[StatusSetting]) -> AdminChange:
         """Make what lowers trust count at once."""

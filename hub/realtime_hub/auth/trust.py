@@ -297,7 +297,8 @@ class TrustBook:
 
     def _note_contract(self, trouble: str | None) -> None:
         if trouble != self._contract_trouble:
-            logger.warning("TurboAuth contract: %s", trouble or "followed")
+            level = logging.INFO if trouble is None else logging.WARNING
+            logger.log(level, "TurboAuth contract: %s", trouble or "followed")
         self._contract_trouble = trouble
         if trouble is not None:
             self.contract_admin = None

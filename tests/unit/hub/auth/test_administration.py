@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fakes import FakeClock
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
 from realtime_hub.auth.administration import Administration, Outcome
 from realtime_hub.auth.model import Overlay, TrustRecord
@@ -92,7 +91,6 @@ class Bench:
             book=self.book,
             chain=self.chain,
             verifier=SignatureChecks(),
-            clock=FakeClock(),
             contract_index=INDEX,
         )
 
@@ -249,6 +247,15 @@ async def test_an_overlay_that_still_stands_is_not_pushed_twice_by_a_restart(
     bench.administration = bench.start()
     await bench.administration.recover()
     assert bench.book.told == ["lower"]
+
+
+async def test_a_log_that_began_anew_gets_what_is_pending_again(bench: Bench) -> None:
+    await bench.administration.set_trust(change())
+    bench.administration.on_log_reset()
+    await bench.administration._append_again()
+    assert bench.book.told == ["lower", "lower"]
+    await bench.administration._append_again()
+    assert bench.book.told == ["lower", "lower"]
 
 
 @pytest.mark.parametrize(
