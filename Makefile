@@ -46,6 +46,7 @@ check: $(VENV)/.test ## Format, lint, strict types, import rules, generated file
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_tables.py --check
 	$(BIN)/python scripts/generate_vectors.py --check
+	$(BIN)/python scripts/generate_settings.py --check
 	$(BIN)/python scripts/check_deploy.py
 
 unit: $(VENV)/.test ## The quick tests alone

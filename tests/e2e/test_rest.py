@@ -1,0 +1,100 @@
+"""REST over a real socket, with a wallet's real signatures."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realtime_cli.stack import StackInfo
+from realtime_protocol.messages import Scheme
+from realtime_protocol.qubic.contract_abi import ChainStatus
+from realtime_protocol.schnorrq import keypair
+from realtime_protocol.wallet_signatures import sign_login
+from running_stack import demo_seed, running_stack, set_trust
+
+pytestmark = pytest.mark.slow
+
+Answer = tuple[int, dict[str, Any]]
+
+
+def ask(url: str, body: dict[str, Any] | None = None, origin: str | None = None) -> Answer:
+    request = urllib.request.Request(url, None if body is None else json.dumps(body).encode())
+    if origin is not None:
+        request.add_header("Origin", origin)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+class Rest:
+    """A backend that uses a hub."""
+
+    def __init__(self, info: StackInfo) -> None:
+        self._info = info
+        self.keys = keypair(demo_seed(info, 0))
+        self.identity = info.wallets[0]
+
+    async def get(self, path: str) -> Answer:
+        return await asyncio.to_thread(ask, self._info.rest_url + path)
+
+    async def post(self, path: str, body: dict[str, Any], origin: str | None = None) -> Answer:
+        return await asyncio.to_thread(ask, self._info.rest_url + path, body, origin)
+
+    async def signed(self, **changes: Any) -> dict[str, Any]:
+        """Fetch a challenge, sign it, and return the body of /verify with *changes*."""
+        status, challenge = await self.post("/challenge", {"wallet": self.identity})
+        assert status == 200
+        signature = sign_login(Scheme.WC, self.keys, challenge["text"].encode())
+        return {
+            "challenge_id": challenge["challenge_id"],
+            "wallet_address": self.identity,
+            "scheme": "wc",
+            "signature": signature.hex(),
+            "message": challenge["text"],
+            **changes,
+        }
+
+
+@asynccontextmanager
+async def rest_hub(folder: Path) -> AsyncIterator[tuple[Rest, StackInfo]]:
+    async with running_stack(folder) as info:
+        yield Rest(info), info
+
+
+async def test_a_wallet_verifies_once_and_its_status_is_told(tmp_path: Path) -> None:
+    async with rest_hub(tmp_path) as (rest, info):
+        body = await rest.signed()
+        status, answer = await rest.post("/verify", body)
+        assert (status, answer["valid"], answer["status"]) == (200, True, "ACTIVE")
+        again = await rest.post("/verify", body)
+        assert (again[0], again[1]["code"]) == (401, 201)
+
+        refusals: list[tuple[dict[str, Any], tuple[int, int]]] = [
+            ({"signature": "00" * 64}, (401, 204)),
+            ({"wallet_address": info.wallets[1]}, (401, 204)),
+            ({"message": "another text"}, (401, 204)),
+            ({"scheme": "k12"}, (401, 204)),
+            ({"scheme": "ed25519"}, (400, 205)),
+            ({"surprise": 1}, (400, 103)),
+        ]
+        for changes, expected in refusals:
+            status, answer = await rest.post("/verify", await rest.signed(**changes))
+            assert (changes, status, answer["code"]) == (changes, *expected)
+
+        evil = await rest.post("/challenge", {"wallet": rest.identity}, "https://evil.example")
+        assert (evil[0], evil[1]["code"]) == (403, 202)
+
+        await asyncio.to_thread(set_trust, info, rest.identity, ChainStatus.BLOCKED)
+        status, answer = await rest.get(f"/status/{rest.identity}")
+        assert (status, answer["status"], answer["trust_score"]) == (200, "BLOCKED", 0)
+        status, answer = await rest.post("/verify", await rest.signed())
+        assert (answer["valid"], answer["status"]) == (True, "BLOCKED")
