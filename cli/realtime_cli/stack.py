@@ -95,7 +95,7 @@ class Stack:
         arguments += ["--log-file", str(self._options.logs / "hub.log")]
         self._hub = await Child.start("serve", arguments)
         hub = await self._hub.ready()
-        await _until_serving(hub["rest_url"])
+        await _until_serving(hub["rest_url"], self._hub)
         return hub
 
     async def restart_hub(self) -> None:
@@ -182,6 +182,11 @@ class Child:
             self._facts = json.loads(line)
         return self._facts
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status once it has ended."""
+        return self._process.returncode
+
     async def wait(self) -> int:
         """Wait for its end and return the exit status."""
         return await self._process.wait()
@@ -227,12 +232,14 @@ class Child:
             self._pipe = None
 
 
-async def _until_serving(rest_url: str) -> None:
+async def _until_serving(rest_url: str, hub: Child) -> None:
     """Wait until the hub says that it is ready; some parts need the chain's first answer."""
     url = rest_url.rpartition("/api/")[0] + "/readyz"
     try:
         async with asyncio.timeout(SERVING_S_MAX):
-            while not await asyncio.to_thread(_answers, url):  # noqa: ASYNC110  (another process)
+            while not await asyncio.to_thread(_answers, url):
+                if hub.status is not None:
+                    raise CliError(f"{hub.name} ended with status {hub.status} as it started")
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
         return  # It serves what it can; /readyz names what is missing.
