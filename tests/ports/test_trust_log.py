@@ -95,10 +95,13 @@ class Follower:
     def sequences(self) -> list[int]:
         return [heard.chain_sequence for heard in self.heard]
 
-    async def until(self, count: int, timeout_s: float = 5.0) -> None:
-        async with asyncio.timeout(timeout_s):
-            while len(self.heard) < count:
-                await asyncio.sleep(0.002)
+    async def until(self, count: int) -> None:
+        """Wait until so many entries were delivered."""
+        for _ in range(2_500):
+            if len(self.heard) >= count:
+                return
+            await asyncio.sleep(0.002)
+        raise AssertionError(f"{len(self.heard)} of {count} entries in 5 s")
 
 
 @asynccontextmanager
