@@ -9,15 +9,16 @@ connections, gaps, and, for the client's own tests, a hub that lies.
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from msgspec.structs import replace
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from realtime_client.fake_world import FakePayment, FakeWorld, now_epoch_ms
 from realtime_protocol.codec import encode_push, encode_raw
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
 from realtime_protocol.errors import RequestError
@@ -33,35 +34,24 @@ from realtime_protocol.messages import (
     GapCause,
     Goaway,
     GoawayCause,
-    Initiator,
     Intent,
     LoginReply,
     PaymentGetRequest,
-    PaymentLevel,
     PaymentState,
-    PaymentStatus,
-    PayReply,
     PayRequest,
     PayResign,
     PingReply,
     PingRequest,
-    PrepareKind,
-    PrepareReply,
     PrepareRequest,
     PushType,
-    Quote,
     QuoteOpenReply,
     QuoteOpenRequest,
     RequestType,
     ResignReason,
-    Route,
     SubscribeReply,
     SubscribeRequest,
-    Trust,
     TrustChanged,
-    TrustReason,
     TrustStatus,
-    TrustTier,
     WalletTrust,
 )
 from realtime_protocol.server import (
@@ -72,26 +62,8 @@ from realtime_protocol.server import (
     RequestSent,
     ServerSession,
 )
-from realtime_protocol.transaction import build_unsigned, transaction_digest
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, WEBSOCKET_PATH
 from realtime_protocol.wallet_signatures import verify_login_signature
-
-FIRST_TICK: Final = 1_000_000
-TICKS_AHEAD: Final = 5
-TRUST_USE_MS: Final = 5_000
-SETTLES: Final = (PaymentState.BROADCAST, PaymentState.INCLUDED, PaymentState.SETTLED)
-
-
-@dataclass(slots=True)
-class FakePayment:
-    """A payment that the fake hub has taken."""
-
-    payer: PublicKey
-    idem: bytes
-    status: PaymentStatus
-    signed: list[bytes]
-    """The signed transaction of each attempt."""
-    intent: Intent
 
 
 @dataclass(slots=True)
@@ -113,6 +85,11 @@ class _Client:
     subs: dict[int, _Sub] = field(default_factory=dict)
     next_sub: int = 1
 
+    @property
+    def wallet(self) -> PublicKey:
+        """Who is logged in."""
+        return self.session.wallet or PublicKey(b"")
+
     def add(
         self, channel: str, wallets: Sequence[bytes] = (), intent: Intent | None = None
     ) -> _Sub:
@@ -122,32 +99,18 @@ class _Client:
         return sub
 
 
-class FakeHub:
-    """See the module. Everything that a test may want to turn is a plain attribute."""
+class FakeHub(FakeWorld):
+    """A `FakeWorld` that is served; see the module."""
 
     def __init__(self) -> None:
-        self.tick = FIRST_TICK
-        self.fee_qu = 0
-        self.executable = True
-        self.outcome: Sequence[PaymentState] = SETTLES
-        """The states that follow *accepted* by themselves."""
-        self.payments: dict[bytes, FakePayment] = {}
+        super().__init__()
         self.logins = 0
         self.requests: list[RequestType] = []
         """Every request that came, in order."""
         self.challenge_changes: dict[str, Any] = {}
         """Fields in which the next challenges lie."""
-        self.tamper: Callable[[PrepareReply], PrepareReply] | None = None
-        """What a lying hub makes of the transaction it was asked to prepare."""
         self._refusals: list[tuple[RequestType, RequestError]] = []
         self._mute: list[tuple[RequestType, bool]] = []
-        self._trust: dict[bytes, Trust] = {}
-        self._trust_log: list[tuple[int, TrustChanged]] = []
-        self._trust_seq = 0
-        self._pay_log: list[tuple[int, PublicKey, PushType, Body]] = []
-        self._pay_seq = 0
-        self._epoch = secrets.token_bytes(8)
-        self._quoted: dict[bytes, Intent] = {}
         self._clients: list[_Client] = []
         self._server: Server
 
@@ -188,15 +151,7 @@ class FakeHub:
         pending: bool = False,
     ) -> None:
         """Change a wallet's trust, tell who watches, and close a blocked wallet's sessions."""
-        self._trust_seq += 1
-        now_ms = _now_ms()
-        self._trust[wallet] = Trust(
-            status, score, self._trust_seq, reason, TrustTier.L1, 0, now_ms + TRUST_USE_MS
-        )
-        change = TrustChanged(
-            wallet, status, score, reason, Initiator.ADMIN, now_ms, now_ms + TRUST_USE_MS, pending
-        )
-        self._trust_log.append((self._trust_seq, change))
+        change = self._record_trust(wallet, status, score, reason=reason, pending=pending)
         for client in list(self._clients):
             await self._tell_trust(client, self._trust_seq, change)
             if status is TrustStatus.BLOCKED and client.session.wallet == wallet:
@@ -218,7 +173,7 @@ class FakeHub:
         )
         await self._tell_payment(payment, PushType.PAYMENT_STATUS, payment.status)
         if state is PaymentState.MISSED:
-            resign = PayResign(payment_id, ResignReason.TICK_WITHOUT_IT, _now_ms() + 600_000)
+            resign = PayResign(payment_id, ResignReason.TICK_WITHOUT_IT, now_epoch_ms() + 600_000)
             await self._tell_payment(payment, PushType.PAY_RESIGN, resign)
 
     async def drop(self, code: int | None = None, reason: str = "") -> None:
@@ -246,12 +201,6 @@ class FakeHub:
                     await self._push(
                         client, PushType.TRUST_CHANGED, sub, self._trust_seq, self._state_of(wallet)
                     )
-
-    def forget_positions(self) -> None:
-        """Make every position of the past unrecoverable."""
-        self._epoch = secrets.token_bytes(8)
-        self._trust_log.clear()
-        self._pay_log.clear()
 
     def refuse_next(self, kind: RequestType, error: RequestError) -> None:
         """Refuse the next request of that kind."""
@@ -287,7 +236,7 @@ class FakeHub:
 
     async def _take(self, client: _Client, frame: bytes) -> None:
         session = client.session
-        event = session.receive(frame, now_s=_now_s(), now_ms=_now_ms())
+        event = session.receive(frame, now_s=_now_s(), now_ms=now_epoch_ms())
         match event:
             case Refused(refusal):
                 await self._send(client, refusal)
@@ -319,7 +268,12 @@ class FakeHub:
         self.logins += 1
         wallet = PublicKey(event.proof.wallet)
         reply = LoginReply(
-            f"fake-{self.logins}", b"", 0, _now_ms() + 86_400_000, self._trust_of(wallet), scopes
+            f"fake-{self.logins}",
+            b"",
+            0,
+            now_epoch_ms() + 86_400_000,
+            self._trust_of(wallet),
+            scopes,
         )
         await self._send(
             client,
@@ -351,7 +305,7 @@ class FakeHub:
             raise RequestError(ErrorCode.BAD_SIGNATURE, "the signature is not this wallet's")
         if self._trust_of(proof.wallet).status is TrustStatus.BLOCKED:
             raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
-        return list(parse_resources(proof.resources, now_ms=_now_ms()).scopes)
+        return list(parse_resources(proof.resources, now_ms=now_epoch_ms()).scopes)
 
     async def _answer(self, client: _Client, event: RequestSent) -> None:
         self.requests.append(event.kind)
@@ -386,13 +340,13 @@ class FakeHub:
                 push = encode_push(PushType.QUOTE, sub.number, 0, self._quote(intent))
                 return QuoteOpenReply(sub.number), [push]
             case PrepareRequest() as request:
-                return self._prepare(client, request), []
+                return self._prepare(client.wallet, request), []
             case PayRequest() as request:
-                return self._pay(client, request), []
+                return self._pay(client.wallet, request), []
             case PaymentGetRequest(payment_id):
                 return self._payment(payment_id).status, []
             case PingRequest(client_ms):
-                return PingReply(client_ms, _now_ms(), [], backbone_ok=True), []
+                return PingReply(client_ms, now_epoch_ms(), [], backbone_ok=True), []
             case list() as wallets:
                 return [self._trust_of(wallet) for wallet in wallets], []
         if event.kind in (RequestType.UNSUBSCRIBE, RequestType.QUOTE_CLOSE):
@@ -403,28 +357,9 @@ class FakeHub:
 
     # Trust ------------------------------------------------------------------------------------
 
-    def _trust_of(self, wallet: bytes) -> Trust:
-        unknown = Trust(
-            TrustStatus.UNKNOWN, 0, 0, TrustReason.NOT_LISTED, TrustTier.L3, 0, _now_ms()
-        )
-        return self._trust.get(wallet, unknown)
-
-    def _state_of(self, wallet: bytes) -> TrustChanged:
-        trust = self._trust_of(wallet)
-        return TrustChanged(
-            wallet,
-            trust.status,
-            trust.score,
-            trust.reason,
-            Initiator.SYSTEM,
-            _now_ms(),
-            trust.use_until_ms,
-            pending=False,
-        )
-
     def _watched(self, client: _Client, sub: _Sub) -> frozenset[bytes]:
         if sub.channel == "trust:@me":
-            return frozenset({client.session.wallet or b""})
+            return frozenset({client.wallet})
         return sub.wallets
 
     async def _tell_trust(self, client: _Client, seq: int, change: TrustChanged) -> None:
@@ -461,85 +396,12 @@ class FakeHub:
             return SubscribeReply(sub.number, self._epoch, head, None, recovered=True), replay
         return SubscribeReply(sub.number, self._epoch, head, snapshot, recovered=False), []
 
-    # Quotes and payments ----------------------------------------------------------------------
-
-    def _quote(self, intent: Intent) -> Quote:
-        quote_id = secrets.token_bytes(16)
-        self._quoted[quote_id] = intent
-        route = Route("direct", "direct", [intent.source, intent.destination])
-        return Quote(
-            quote_id,
-            1,
-            route,
-            [],
-            self.fee_qu,
-            TICKS_AHEAD * 1_000,
-            self.tick + 10,
-            self.executable,
-            False,
-            None,
-        )
-
-    def _prepare(self, client: _Client, request: PrepareRequest) -> PrepareReply:
-        quote_id, attempt = request.quote_id or secrets.token_bytes(16), 1
-        if request.kind is PrepareKind.AGAIN and isinstance(request.of, bytes):
-            payment = self._payment(request.of)
-            intent, attempt = payment.intent, len(payment.signed) + 1
-            self.tick = max(self.tick, payment.status.tick + 1)
-        elif request.kind is PrepareKind.INTENT and isinstance(request.of, Intent):
-            intent = request.of
-        elif quote_id in self._quoted:
-            intent = self._quoted[quote_id]
-        else:
-            raise RequestError(ErrorCode.QUOTE_EXPIRED, "the quote is unknown")
-        self._quoted[quote_id] = intent
-        tick = self.tick + TICKS_AHEAD + -(-request.sign_within_ms // 1_000)
-        unsigned = build_unsigned(
-            PublicKey(client.session.wallet or b""),
-            PublicKey(intent.destination),
-            intent.amount_qu,
-            tick,
-        )
-        reply = PrepareReply(unsigned, tick, quote_id, attempt)
-        return reply if self.tamper is None else self.tamper(reply)
-
-    def _pay(self, client: _Client, request: PayRequest) -> PayReply:
-        payer = PublicKey(client.session.wallet or b"")
-        known = next((one for one in self.payments.values() if one.idem == request.idem), None)
-        txid = transaction_digest(request.signed_tx)
-        tick = int.from_bytes(request.signed_tx[72:76], "little")
-        if known is None:
-            status = PaymentStatus(
-                secrets.token_bytes(16), 1, PaymentState.ACCEPTED, tick, txid, PaymentLevel.NONE
-            )
-            known = FakePayment(
-                payer, request.idem, status, [request.signed_tx], self._quoted[request.quote_id]
-            )
-            self.payments[status.payment_id] = known
-        elif request.attempt == len(known.signed) + 1:
-            if known.status.state is not PaymentState.MISSED:
-                raise RequestError(ErrorCode.IDEMPOTENCY_CONFLICT, "the last attempt isn't missed")
-            known.signed.append(request.signed_tx)
-            known.status = replace(
-                known.status,
-                state=PaymentState.ACCEPTED,
-                state_seq=known.status.state_seq + 1,
-                txid=txid,
-                tick=tick,
-            )
-        return PayReply(known.status.payment_id, PaymentState.ACCEPTED, request.attempt)
-
     async def _carry_out(self, payment_id: bytes) -> None:
         payment = self.payments[payment_id]
         if payment.status.state is PaymentState.ACCEPTED:
             await self._tell_payment(payment, PushType.PAYMENT_STATUS, payment.status)
             for state in self.outcome:
                 await self.advance(payment_id, state)
-
-    def _payment(self, payment_id: bytes) -> FakePayment:
-        if payment_id not in self.payments:
-            raise RequestError(ErrorCode.BAD_MESSAGE, "no such payment")
-        return self.payments[payment_id]
 
     async def _tell_payment(self, payment: FakePayment, kind: PushType, body: Body) -> None:
         self._pay_seq += 1
@@ -566,7 +428,7 @@ class FakeHub:
         await client.websocket.close(int(code), close_reason(code))
 
     def _challenge(self, ttl_ms: int) -> Challenge:
-        now_ms = _now_ms()
+        now_ms = now_epoch_ms()
         issued_ms = now_ms - now_ms % 1_000
         challenge = Challenge(
             secrets.token_hex(11),
@@ -594,10 +456,6 @@ class FakeHub:
                 del self._mute[index]
                 return done
         return None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _now_s() -> float:
