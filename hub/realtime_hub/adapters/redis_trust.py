@@ -318,16 +318,14 @@ class RedisTrustLog:
                     await self._fill()
                     await self._take_publications(pubsub)
             except (RedisError, OSError, TimeoutError, LogUnavailable) as error:
+                stop_if_cancelled()
                 logger.warning("trust publications: %s", error)
                 await asyncio.sleep(RECONNECT_PAUSE_S)
 
     async def _take_publications(self, pubsub: PubSub) -> None:
         while True:
             message = await pubsub.get_message(timeout=HEAD_POLL_S)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # redis-py takes a cancellation that falls on its time-out for the time-out.
-                raise asyncio.CancelledError
+            stop_if_cancelled()
             if message is None:
                 continue
             data: bytes = message["data"]
@@ -403,6 +401,20 @@ async def _asked(answer: Awaitable[Any]) -> Any:
     """Return Redis' answer; LogUnavailable for any failure, whose outcome is then unknown."""
     try:
         async with asyncio.timeout(COMMAND_TIMEOUT_S):
-            return await answer
+            found = await answer
     except (RedisError, OSError, TimeoutError, ResponseError) as error:
+        stop_if_cancelled()
         raise LogUnavailable(f"Redis: {error or type(error).__name__}") from error
+    stop_if_cancelled()
+    return found
+
+
+def stop_if_cancelled() -> None:
+    """Raise the CancelledError that redis-py kept to itself.
+
+    It takes a cancellation that falls on one of its time-outs for the time-out, or for the end of
+    a connection; a task that goes on would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
