@@ -408,10 +408,10 @@ class FakeHub:
         """Connect and log in."""
         return await self.client(address=address).login(wallet)
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, name: str, /, **labels: str) -> float:
         """Return a counter's value."""
         text = self.metrics.exposition()[0].decode()
-        wanted = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
         for line in text.splitlines():
             if line.startswith(f"{name}{{{wanted}}}" if wanted else f"{name} "):
                 return float(line.rsplit(" ", 1)[1])

@@ -51,9 +51,6 @@ class SubscriptionRequests:
         channel = parse_channel(body.channel)
         session.machine.require_scope(channel.kind.scope)
         wallets = _watched(session, channel, body)
-        limit = self._context.limits.subscriptions_max
-        if len(session.subscriptions) >= limit:
-            raise RequestError(ErrorCode.SUB_LIMIT, f"{limit} subscriptions are open")
         subscription = Subscription(session, session.next_sub(), channel, wallets)
         subscription.hold()
         if channel.kind.scope == "trust":
@@ -68,11 +65,18 @@ class SubscriptionRequests:
             raise RequestError(ErrorCode.BAD_MESSAGE, f"there is no subscription {body.sub}")
         return Answer(_EMPTY)
 
+    def _add(self, session: LiveSession, subscription: Subscription) -> None:
+        """Let changes reach the subscription; RequestError 220 when there are too many."""
+        limit = self._context.limits.subscriptions_max
+        if len(session.subscriptions) >= limit:
+            raise RequestError(ErrorCode.SUB_LIMIT, f"{limit} subscriptions are open")
+        session.add_subscription(subscription)
+
     async def _with_trust(
         self, session: LiveSession, subscription: Subscription, position: Position | None
     ) -> Answer:
         auth = self._context.auth
-        session.add_subscription(subscription)
+        self._add(session, subscription)
         try:
             if position is not None:
                 head = auth.position()
@@ -96,7 +100,7 @@ class SubscriptionRequests:
     async def _with_payment(self, session: LiveSession, subscription: Subscription) -> Answer:
         payments = self._context.payments
         head = payments.position()
-        session.add_subscription(subscription)
+        self._add(session, subscription)
         try:
             status = await payments.get(session.wallet, subscription.channel.payment_id)
         except BaseException:
@@ -119,7 +123,7 @@ class SubscriptionRequests:
             answer = _answer(
                 subscription, head, head.offset, [encode_raw(status) for status in read(wallet)]
             )
-        session.add_subscription(subscription)
+        self._add(session, subscription)
         return answer
 
 
