@@ -75,6 +75,22 @@ void scalar_to_bytes(const struct scalar *scalar, uint8_t bytes[SCALAR_BYTES]) {
     }
 }
 
+/* *sum += N if add is all ones, nothing if it is 0. */
+static void add_order(struct scalar *sum, uint64_t add) {
+    uint64_t carry = 0;
+    for (int i = 0; i < SCALAR_WORDS; i++) {
+        u128 word = (u128)sum->words[i] + (ORDER.words[i] & add) + carry;
+        sum->words[i] = (uint64_t)word;
+        carry = (uint64_t)(word >> 64);
+    }
+}
+
+struct scalar scalar_make_odd(const struct scalar *scalar) {
+    struct scalar odd = *scalar;
+    add_order(&odd, (scalar->words[0] & 1) - 1);
+    return odd;
+}
+
 /* sum += factor * number. A sum below 2N stays below 2N + 2^64 N < 2^311: it fits five words. */
 static void add_multiple(uint64_t sum[SCALAR_WORDS + 1], uint64_t factor,
                          const struct scalar *number) {
@@ -108,12 +124,6 @@ struct scalar scalar_subtract_product(const struct scalar *nonce, const struct s
     struct scalar lifted = multiply(key, &MONTGOMERY_SQUARE);
     struct scalar product = multiply(&lifted, challenge);
     struct scalar difference;
-    uint64_t add = -subtract(nonce, &product, &difference);
-    uint64_t carry = 0;
-    for (int i = 0; i < SCALAR_WORDS; i++) {
-        u128 word = (u128)difference.words[i] + (ORDER.words[i] & add) + carry;
-        difference.words[i] = (uint64_t)word;
-        carry = (uint64_t)(word >> 64);
-    }
+    add_order(&difference, -subtract(nonce, &product, &difference));
     return difference;
 }

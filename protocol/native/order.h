@@ -21,6 +21,9 @@ bool scalar_is_below_order(const uint8_t bytes[SCALAR_BYTES]);
 
 void scalar_to_bytes(const struct scalar *scalar, uint8_t bytes[SCALAR_BYTES]);
 
+/* The scalar, or the scalar + N: the one of them that is odd. So it may be N or more, below 2N. */
+struct scalar scalar_make_odd(const struct scalar *scalar);
+
 /* nonce - key * challenge modulo N. */
 struct scalar scalar_subtract_product(const struct scalar *nonce, const struct scalar *key,
                                       const struct scalar *challenge);

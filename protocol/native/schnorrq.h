@@ -25,9 +25,9 @@ const char *schnorrq_refusal_of_key(const uint8_t *public_key);
 /* [private_key mod N]G. Constant time. */
 void schnorrq_public_key(const uint8_t *private_key, uint8_t *public_key);
 
-/* The deterministic signature; false, and nothing written, when the public key isn't the subseed's
+/* The deterministic signature; false, and 64 zeros for one, when the public key isn't the subseed's
  * own: the nonce depends on subseed and message only, so that signatures under two keys would give
- * the private key away. Constant time but for the message's size and that verdict. */
+ * the private key away. Constant time but for the message's size. */
 bool schnorrq_sign(const uint8_t *subseed, const uint8_t *public_key, const uint8_t *message,
                    size_t message_size, uint8_t *signature);
 

@@ -1,0 +1,307 @@
+/* Keys and signatures. No branch, address or division here depends on a secret; why each function
+ * keeps to that is in docs/decisions/0006-constant-time.md. */
+#include "signing.h"
+
+#include "field.h"
+#include "k12.h"
+#include "order.h"
+#include "schnorrq.h"
+
+/* A comb with signs: an odd scalar of up to 250 bits is the sum of s_i 2^i with every s_i 1 or -1.
+ * The digit of column c joins the signs number c, 50 + c, .. 200 + c. Columns whose numbers differ
+ * by a multiple of 5 are added without a doubling in between, each from a row of its own. */
+enum {
+    TEETH = 5,
+    COLUMNS = 50,
+    COLUMNS_OF_ROW = 5,
+    ROWS = COLUMNS / COLUMNS_OF_ROW,
+    ROW_ENTRIES = 1 << (TEETH - 1),
+    TOP_SIGN = TEETH * COLUMNS - 1,
+};
+
+/* X/Z, Y/Z, and XY/Z^2 = ta tb / Z. */
+struct point {
+    fp2 x, y, z, ta, tb;
+};
+
+/* y + x, y - x, 2 d x y. */
+struct affine {
+    fp2 sum, difference, t2d;
+};
+
+static const fp2 CURVE_D = {FP(0x00000000000000E4, 0x0000000000000142),
+                            FP(0x5E472F846657E0FC, 0xB3821488F1FC0C8D)};
+static const struct point GENERATOR = {
+    {FP(0x1A3472237C2FB305, 0x286592AD7B3833AA), FP(0x1E1F553F2878AA9C, 0x96869FB360AC77F6)},
+    {FP(0x0E3FEE9BA120785A, 0xB924A2462BCBB287), FP(0x6E1C4AF8630E0242, 0x49A7C344844C8B5C)},
+    {1, 0},
+    {FP(0x1A3472237C2FB305, 0x286592AD7B3833AA), FP(0x1E1F553F2878AA9C, 0x96869FB360AC77F6)},
+    {FP(0x0E3FEE9BA120785A, 0xB924A2462BCBB287), FP(0x6E1C4AF8630E0242, 0x49A7C344844C8B5C)},
+};
+
+/* With E, F, G, H: (E F : G H : F G), and T = E H stays in factors. */
+static inline struct point complete(fp2 e, fp2 f, fp2 g, fp2 h) {
+    return (struct point){fp2_multiply(e, f), fp2_multiply(g, h), fp2_multiply(f, g), e, h};
+}
+
+static struct point point_double(const struct point *p) {
+    fp2 a = fp2_square(p->x), b = fp2_square(p->y), c = fp2_square(p->z);
+    fp2 sum = fp2_add(a, b), g = fp2_subtract(b, a);
+    fp2 e = fp2_subtract(fp2_square(fp2_add(p->x, p->y)), sum);
+    return complete(e, fp2_subtract(g, fp2_add(c, c)), g, fp2_negate(sum));
+}
+
+static struct point point_add_affine(const struct point *p, const struct affine *q) {
+    fp2 a = fp2_multiply(fp2_subtract(p->y, p->x), q->difference);
+    fp2 b = fp2_multiply(fp2_add(p->y, p->x), q->sum);
+    fp2 c = fp2_multiply(fp2_multiply(p->ta, p->tb), q->t2d);
+    fp2 d = fp2_add(p->z, p->z);
+    return complete(fp2_subtract(b, a), fp2_subtract(d, c), fp2_add(d, c), fp2_add(b, a));
+}
+
+static fp fp_square_times(fp a, int times) {
+    for (int i = 0; i < times; i++) {
+        a = fp_square(a);
+    }
+    return a;
+}
+
+/* a^(p - 2): 1/a, and 0 for 0. The names tell the exponents: a^(2^name - 1). */
+static fp fp_invert(fp a) {
+    fp two = fp_multiply(fp_square(a), a);
+    fp three = fp_multiply(fp_square(two), a);
+    fp six = fp_multiply(fp_square_times(three, 3), three);
+    fp twelve = fp_multiply(fp_square_times(six, 6), six);
+    fp twenty_four = fp_multiply(fp_square_times(twelve, 12), twelve);
+    fp forty_eight = fp_multiply(fp_square_times(twenty_four, 24), twenty_four);
+    fp ninety_six = fp_multiply(fp_square_times(forty_eight, 48), forty_eight);
+    fp all_but_seven = fp_multiply(fp_square_times(ninety_six, 24), twenty_four);
+    fp all_but_four = fp_multiply(fp_square_times(all_but_seven, 3), three);
+    fp all_but_two = fp_multiply(fp_square_times(all_but_four, 2), two);
+    return fp_multiply(fp_square_times(all_but_two, 2), a);
+}
+
+static fp2 fp2_invert(fp2 a) {
+    fp inverse = fp_invert(fp_add(fp_square(a.re), fp_square(a.im)));
+    return (fp2){fp_multiply(a.re, inverse), fp_multiply(fp_negate(a.im), inverse)};
+}
+
+static void store_fp(uint8_t *bytes, fp a) {
+    store_u64(bytes, (uint64_t)a);
+    store_u64(bytes + 8, (uint64_t)(a >> 64));
+}
+
+/* 1 for 0, else 0: a field element leaves the top bit free. */
+static inline uint64_t fp_is_zero(fp a) { return (uint64_t)((a - 1) >> 127); }
+
+static void encode(const struct point *point, fp2 z_inverse, uint8_t *bytes) {
+    fp2 x = fp2_reduce(fp2_multiply(point->x, z_inverse));
+    fp2 y = fp2_reduce(fp2_multiply(point->y, z_inverse));
+    fp sign = (x.re | (x.im & -(fp)fp_is_zero(x.re))) >> 126;
+    store_fp(bytes, y.re);
+    store_fp(bytes + 16, y.im | sign << 127);
+}
+
+/* Two machine words that one instruction takes together. */
+typedef uint64_t word_pair __attribute__((vector_size(16)));
+
+enum { PAIRS = sizeof(struct affine) / sizeof(word_pair) };
+
+struct entry {
+    word_pair pairs[PAIRS];
+};
+
+static struct entry generator_rows[ROWS][ROW_ENTRIES];
+
+static word_pair pair_of(fp a) { return (word_pair){(uint64_t)a, (uint64_t)(a >> 64)}; }
+static fp fp_of(word_pair pair) { return FP(pair[1], pair[0]); }
+
+static struct affine affine_of(const struct point *point) {
+    fp2 z_inverse = fp2_invert(point->z);
+    fp2 x = fp2_multiply(point->x, z_inverse), y = fp2_multiply(point->y, z_inverse);
+    fp2 xy_d = fp2_multiply(fp2_multiply(x, y), CURVE_D);
+    return (struct affine){fp2_add(y, x), fp2_subtract(y, x), fp2_add(xy_d, xy_d)};
+}
+
+static struct affine affine_negate(struct affine a) {
+    return (struct affine){a.difference, a.sum, fp2_negate(a.t2d)};
+}
+
+static struct entry entry_of(const struct point *point) {
+    struct affine a = affine_of(point);
+    return (struct entry){{pair_of(a.sum.re), pair_of(a.sum.im), pair_of(a.difference.re),
+                           pair_of(a.difference.im), pair_of(a.t2d.re), pair_of(a.t2d.im)}};
+}
+
+static struct point double_times(struct point point, int times) {
+    for (int i = 0; i < times; i++) {
+        point = point_double(&point);
+    }
+    return point;
+}
+
+/* Bit t of an entry's number tells that tooth t has the other sign than the highest tooth. */
+void signing_begin(void) {
+    struct affine teeth[TEETH - 1];
+    struct point top = GENERATOR;
+    for (int tooth = 0; tooth < TEETH - 1; tooth++) {
+        teeth[tooth] = affine_of(&top);
+        top = double_times(top, COLUMNS);
+    }
+    for (int i = 0; i < ROW_ENTRIES; i++) {
+        struct point point = top;
+        for (int tooth = 0; tooth < TEETH - 1; tooth++) {
+            struct affine step = i >> tooth & 1 ? affine_negate(teeth[tooth]) : teeth[tooth];
+            point = point_add_affine(&point, &step);
+        }
+        for (int row = 0; row < ROWS; row++) {
+            generator_rows[row][i] = entry_of(&point);
+            point = double_times(point, COLUMNS_OF_ROW);
+        }
+    }
+}
+
+/* The same word, of which the compiler knows nothing: so it can't make a branch of a mask. */
+static inline uint64_t hidden(uint64_t word) {
+    __asm__("" : "+r"(word));
+    return word;
+}
+
+static inline fp fp_select(fp a, fp b, fp take_b) { return a ^ ((a ^ b) & take_b); }
+
+static inline fp2 fp2_select(fp2 a, fp2 b, fp take_b) {
+    return (fp2){fp_select(a.re, b.re, take_b), fp_select(a.im, b.im, take_b)};
+}
+
+/* The entry with that number, by a look at every one, negated if negative is 1 rather than 0. */
+static struct affine select_entry(const struct entry *row, uint64_t number, uint64_t negative) {
+    struct entry found = {0};
+    for (uint64_t i = 0; i < ROW_ENTRIES; i++) {
+        uint64_t is_it = -hidden(((i ^ number) - 1) >> 63);
+        word_pair mask = {is_it, is_it};
+        for (int j = 0; j < PAIRS; j++) {
+            found.pairs[j] |= row[i].pairs[j] & mask;
+        }
+    }
+    fp2 sum = {fp_of(found.pairs[0]), fp_of(found.pairs[1])};
+    fp2 difference = {fp_of(found.pairs[2]), fp_of(found.pairs[3])};
+    fp2 t2d = {fp_of(found.pairs[4]), fp_of(found.pairs[5])};
+    fp negate = -(fp)hidden(negative);
+    return (struct affine){fp2_select(sum, difference, negate),
+                           fp2_select(difference, sum, negate),
+                           fp2_select(t2d, fp2_negate(t2d), negate)};
+}
+
+/* The signs of an odd number equal to the scalar modulo N, as bits: 1 is 1 and 0 is -1. The sum of
+ * (2 b_i - 1) 2^i over 250 bits is 2 b + 1 - 2^250; so b is half the odd number, rounded down, plus
+ * 2^249. Scalar or scalar + N is odd, below 2 N < 2^247. */
+static struct scalar signs_of(const struct scalar *scalar) {
+    struct scalar number = scalar_make_odd(scalar), signs;
+    for (int i = 0; i < SCALAR_WORDS - 1; i++) {
+        signs.words[i] = number.words[i] >> 1 | number.words[i + 1] << 63;
+    }
+    signs.words[SCALAR_WORDS - 1] =
+        number.words[SCALAR_WORDS - 1] >> 1 | UINT64_C(1) << (TOP_SIGN - 192);
+    return signs;
+}
+
+static inline uint64_t sign_at(const struct scalar *signs, int position) {
+    return signs->words[position / 64] >> (position % 64) & 1;
+}
+
+static struct affine select_column(const struct scalar *signs, int column) {
+    uint64_t top = sign_at(signs, (TEETH - 1) * COLUMNS + column);
+    uint64_t number = 0;
+    for (int tooth = 0; tooth < TEETH - 1; tooth++) {
+        number |= (sign_at(signs, tooth * COLUMNS + column) ^ top) << tooth;
+    }
+    return select_entry(generator_rows[column / COLUMNS_OF_ROW], number, top ^ 1);
+}
+
+static struct point multiply_generator(const struct scalar *scalar) {
+    struct scalar signs = signs_of(scalar);
+    struct point point = {FP2_ZERO, FP2_ONE, FP2_ONE, FP2_ZERO, FP2_ONE};
+    for (int turn = COLUMNS_OF_ROW - 1; turn >= 0; turn--) {
+        for (int row = 0; row < ROWS; row++) {
+            struct affine step = select_column(&signs, row * COLUMNS_OF_ROW + turn);
+            point = point_add_affine(&point, &step);
+        }
+        if (turn > 0) {
+            point = point_double(&point);
+        }
+    }
+    return point;
+}
+
+/* The compiler has to assume that the memory is read afterwards. */
+static void wipe(void *memory, size_t size) {
+    memset(memory, 0, size);
+    __asm__ volatile("" : : "r"(memory) : "memory");
+}
+
+void schnorrq_public_key(const uint8_t *private_key, uint8_t *public_key) {
+    struct scalar scalar = scalar_from_bytes(private_key);
+    struct point point = multiply_generator(&scalar);
+    encode(&point, fp2_invert(point.z), public_key);
+    wipe(&scalar, sizeof scalar);
+    wipe(&point, sizeof point);
+}
+
+/* What a signature is made from. */
+struct secrets {
+    uint8_t expanded[64]; /* The private key, then what the nonce depends on. */
+    uint8_t nonce_digest[SCALAR_BYTES];
+    struct scalar key, nonce;
+    struct point public_key, commitment;
+};
+
+static void derive(struct secrets *secrets, const uint8_t *subseed, const uint8_t *message,
+                   size_t message_size) {
+    const struct k12_part whole = {subseed, KEY_BYTES};
+    k12(&whole, 1, secrets->expanded, sizeof secrets->expanded);
+    const struct k12_part parts[] = {{secrets->expanded + 32, 32}, {message, message_size}};
+    k12(parts, 2, secrets->nonce_digest, sizeof secrets->nonce_digest);
+    secrets->key = scalar_from_bytes(secrets->expanded);
+    secrets->nonce = scalar_from_bytes(secrets->nonce_digest);
+    secrets->public_key = multiply_generator(&secrets->key);
+    secrets->commitment = multiply_generator(&secrets->nonce);
+}
+
+/* With one inversion for both. */
+static void encode_both(const struct secrets *secrets, uint8_t *public_key, uint8_t *commitment) {
+    const struct point *a = &secrets->public_key, *b = &secrets->commitment;
+    fp2 inverse = fp2_invert(fp2_multiply(a->z, b->z));
+    encode(a, fp2_multiply(inverse, b->z), public_key);
+    encode(b, fp2_multiply(inverse, a->z), commitment);
+}
+
+static uint64_t difference_of(const uint8_t *a, const uint8_t *b) {
+    uint64_t difference = 0;
+    for (int i = 0; i < KEY_BYTES; i++) {
+        difference |= a[i] ^ b[i];
+    }
+    return difference;
+}
+
+bool schnorrq_sign(const uint8_t *subseed, const uint8_t *public_key, const uint8_t *message,
+                   size_t message_size, uint8_t *signature) {
+    struct secrets secrets;
+    uint8_t own_key[KEY_BYTES], made[SIGNATURE_BYTES], challenge_digest[SCALAR_BYTES];
+    derive(&secrets, subseed, message, message_size);
+    encode_both(&secrets, own_key, made);
+    const struct k12_part parts[] = {{made, 32}, {public_key, KEY_BYTES}, {message, message_size}};
+    k12(parts, 3, challenge_digest, sizeof challenge_digest);
+    struct scalar challenge = scalar_from_bytes(challenge_digest);
+    struct scalar response = scalar_subtract_product(&secrets.nonce, &secrets.key, &challenge);
+    scalar_to_bytes(&response, made + 32);
+    /* A response for a foreign key would, beside the right one, give the private key away. */
+    uint64_t is_own = (difference_of(own_key, public_key) - 1) >> 63;
+    uint8_t keep = (uint8_t)-hidden(is_own);
+    for (int i = 0; i < SIGNATURE_BYTES; i++) {
+        signature[i] = made[i] & keep;
+    }
+    wipe(&secrets, sizeof secrets);
+    wipe(made, sizeof made);
+    wipe(&response, sizeof response);
+    return is_own == 1;
+}
