@@ -1,0 +1,216 @@
+/* KangarooTwelve by RFC 9861. A sponge is fed as the bytes come, and a leaf's digest goes into the
+ * root's sponge at once: no heap, whatever the size. No branch or address depends on a byte of the
+ * message, only on sizes. */
+#include "k12.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "field.h"
+
+enum {
+    CHUNK_BYTES = 8192,
+    RATE_BYTES = 168,
+    CHAINING_VALUE_BYTES = 32,
+    LANES = 25,
+    LANE_BYTES = 8,
+};
+
+/* The byte after the message, with the first bit of the padding, tells the kinds of nodes apart. */
+enum node { SINGLE_NODE = 0x07, LEAF_NODE = 0x0B, FINAL_NODE = 0x06 };
+
+struct sponge {
+    uint64_t lanes[LANES];
+    size_t filled; /* bytes of the block that have come; below RATE_BYTES */
+};
+
+ALWAYS_INLINE uint64_t rotate(uint64_t lane, int bits) { return lane << bits | lane >> (64 - bits); }
+
+/* Five lanes of one plane after theta, rho and pi: each comes from another column and plane. */
+#define GATHER(l0, r0, l1, r1, l2, r2, l3, r3, l4, r4)                                            \
+    do {                                                                                           \
+        b0 = (r0) ? rotate(a[l0] ^ d[(l0) % 5], r0) : a[l0] ^ d[(l0) % 5];                         \
+        b1 = rotate(a[l1] ^ d[(l1) % 5], r1);                                                      \
+        b2 = rotate(a[l2] ^ d[(l2) % 5], r2);                                                      \
+        b3 = rotate(a[l3] ^ d[(l3) % 5], r3);                                                      \
+        b4 = rotate(a[l4] ^ d[(l4) % 5], r4);                                                      \
+    } while (0)
+
+#define CHI(plane)                                                                                 \
+    do {                                                                                           \
+        e[(plane)] = b0 ^ (~b1 & b2);                                                              \
+        e[(plane) + 1] = b1 ^ (~b2 & b3);                                                          \
+        e[(plane) + 2] = b2 ^ (~b3 & b4);                                                          \
+        e[(plane) + 3] = b3 ^ (~b4 & b0);                                                          \
+        e[(plane) + 4] = b4 ^ (~b0 & b1);                                                          \
+    } while (0)
+
+/* One round from a to e. Lane x + 5 y stands at (x, y). */
+ALWAYS_INLINE void permute_round(const uint64_t a[LANES], uint64_t e[LANES], uint64_t constant) {
+    uint64_t c[5], d[5], b0, b1, b2, b3, b4;
+    c[0] = a[0] ^ a[5] ^ a[10] ^ a[15] ^ a[20];
+    c[1] = a[1] ^ a[6] ^ a[11] ^ a[16] ^ a[21];
+    c[2] = a[2] ^ a[7] ^ a[12] ^ a[17] ^ a[22];
+    c[3] = a[3] ^ a[8] ^ a[13] ^ a[18] ^ a[23];
+    c[4] = a[4] ^ a[9] ^ a[14] ^ a[19] ^ a[24];
+    d[0] = c[4] ^ rotate(c[1], 1);
+    d[1] = c[0] ^ rotate(c[2], 1);
+    d[2] = c[1] ^ rotate(c[3], 1);
+    d[3] = c[2] ^ rotate(c[4], 1);
+    d[4] = c[3] ^ rotate(c[0], 1);
+    GATHER(0, 0, 6, 44, 12, 43, 18, 21, 24, 14);
+    CHI(0);
+    e[0] ^= constant;
+    GATHER(3, 28, 9, 20, 10, 3, 16, 45, 22, 61);
+    CHI(5);
+    GATHER(1, 1, 7, 6, 13, 25, 19, 8, 20, 18);
+    CHI(10);
+    GATHER(4, 27, 5, 36, 11, 10, 17, 15, 23, 56);
+    CHI(15);
+    GATHER(2, 62, 8, 55, 14, 39, 15, 41, 21, 2);
+    CHI(20);
+}
+
+/* Keccak-p[1600, 12]. */
+static void permute(uint64_t lanes[LANES]) {
+    uint64_t a[LANES], e[LANES];
+    memcpy(a, lanes, sizeof a);
+    permute_round(a, e, 0x000000008000808B);
+    permute_round(e, a, 0x800000000000008B);
+    permute_round(a, e, 0x8000000000008089);
+    permute_round(e, a, 0x8000000000008003);
+    permute_round(a, e, 0x8000000000008002);
+    permute_round(e, a, 0x8000000000000080);
+    permute_round(a, e, 0x000000000000800A);
+    permute_round(e, a, 0x800000008000000A);
+    permute_round(a, e, 0x8000000080008081);
+    permute_round(e, a, 0x8000000000008080);
+    permute_round(a, e, 0x0000000080000001);
+    permute_round(e, lanes, 0x8000000080008008);
+}
+
+static void absorb_byte(struct sponge *sponge, uint8_t byte) {
+    sponge->lanes[sponge->filled / LANE_BYTES] ^= (uint64_t)byte << 8 * (sponge->filled % LANE_BYTES);
+    sponge->filled++;
+    if (sponge->filled == RATE_BYTES) {
+        permute(sponge->lanes);
+        sponge->filled = 0;
+    }
+}
+
+/* From the start of a lane: whole lanes up to the end of the block. Returns their bytes. */
+static size_t absorb_lanes(struct sponge *sponge, const uint8_t *data, size_t size) {
+    size_t free_bytes = RATE_BYTES - sponge->filled;
+    size_t bytes = (size < free_bytes ? size : free_bytes) / LANE_BYTES * LANE_BYTES;
+    uint64_t *lanes = sponge->lanes + sponge->filled / LANE_BYTES;
+    for (size_t i = 0; i < bytes / LANE_BYTES; i++) {
+        lanes[i] ^= load_u64(data + i * LANE_BYTES);
+    }
+    sponge->filled += bytes;
+    if (sponge->filled == RATE_BYTES) {
+        permute(sponge->lanes);
+        sponge->filled = 0;
+    }
+    return bytes;
+}
+
+static void absorb(struct sponge *sponge, const uint8_t *data, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        if (sponge->filled % LANE_BYTES == 0 && size - done >= LANE_BYTES) {
+            done += absorb_lanes(sponge, data + done, size - done);
+        } else {
+            absorb_byte(sponge, data[done]);
+            done++;
+        }
+    }
+}
+
+static void squeeze(struct sponge *sponge, enum node node, uint8_t *digest, size_t size) {
+    sponge->lanes[sponge->filled / LANE_BYTES] ^= (uint64_t)node << 8 * (sponge->filled % LANE_BYTES);
+    sponge->lanes[RATE_BYTES / LANE_BYTES - 1] ^= (uint64_t)0x80 << 56;
+    for (size_t done = 0; done < size; done += RATE_BYTES) {
+        permute(sponge->lanes);
+        size_t bytes = size - done < RATE_BYTES ? size - done : RATE_BYTES;
+        size_t at = 0;
+        for (; at + LANE_BYTES <= bytes; at += LANE_BYTES) {
+            store_u64(digest + done + at, sponge->lanes[at / LANE_BYTES]);
+        }
+        for (; at < bytes; at++) {
+            digest[done + at] = (uint8_t)(sponge->lanes[at / LANE_BYTES] >> 8 * (at % LANE_BYTES));
+        }
+    }
+}
+
+/* The parts, then one byte: the encoded length of the empty customization string. */
+struct stream {
+    const struct k12_part *part;
+    size_t parts_left;
+    size_t at; /* bytes of the part that are taken */
+};
+
+static void take(struct stream *stream, struct sponge *sponge, size_t size) {
+    while (size > 0 && stream->parts_left > 0) {
+        size_t left = stream->part->size - stream->at;
+        size_t bytes = size < left ? size : left;
+        if (bytes > 0) {
+            absorb(sponge, stream->part->data + stream->at, bytes);
+        }
+        size -= bytes;
+        stream->at += bytes;
+        if (stream->at == stream->part->size) {
+            stream->part++;
+            stream->parts_left--;
+            stream->at = 0;
+        }
+    }
+    if (size > 0) {
+        absorb_byte(sponge, 0);
+    }
+}
+
+static void absorb_leaf(struct stream *stream, struct sponge *root, size_t size) {
+    struct sponge leaf = {{0}, 0};
+    uint8_t chaining_value[CHAINING_VALUE_BYTES];
+    take(stream, &leaf, size);
+    squeeze(&leaf, LEAF_NODE, chaining_value, sizeof chaining_value);
+    absorb(root, chaining_value, sizeof chaining_value);
+}
+
+/* Its bytes without leading zeros, then how many they are. */
+static void absorb_count(struct sponge *root, uint64_t count) {
+    uint8_t digits = 0;
+    for (int shift = 56; shift >= 0; shift -= 8) {
+        if (digits > 0 || count >> shift != 0) {
+            absorb_byte(root, (uint8_t)(count >> shift));
+            digits++;
+        }
+    }
+    absorb_byte(root, digits);
+}
+
+void k12(const struct k12_part *parts, size_t part_count, uint8_t *digest, size_t digest_size) {
+    size_t left = 1;
+    for (size_t i = 0; i < part_count; i++) {
+        left += parts[i].size;
+    }
+    struct stream stream = {parts, part_count, 0};
+    struct sponge root = {{0}, 0};
+    if (left <= CHUNK_BYTES) {
+        take(&stream, &root, left);
+        squeeze(&root, SINGLE_NODE, digest, digest_size);
+        return;
+    }
+    take(&stream, &root, CHUNK_BYTES);
+    left -= CHUNK_BYTES;
+    absorb(&root, (const uint8_t[LANE_BYTES]){3}, LANE_BYTES);
+    uint64_t leaves = 0;
+    for (; left > 0; leaves++) {
+        size_t bytes = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+        absorb_leaf(&stream, &root, bytes);
+        left -= bytes;
+    }
+    absorb_count(&root, leaves);
+    absorb(&root, (const uint8_t[2]){0xFF, 0xFF}, 2);
+    squeeze(&root, FINAL_NODE, digest, digest_size);
+}
