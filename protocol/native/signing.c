@@ -102,8 +102,9 @@ static void encode(const struct point *point, fp2 z_inverse, uint8_t *bytes) {
     store_fp(bytes + 16, y.im | sign << 127);
 }
 
-/* Two machine words that one instruction takes together. */
+/* What one vector instruction takes together, on x86-64 and aarch64 alike. */
 typedef uint64_t word_pair __attribute__((vector_size(16)));
+typedef uint32_t four_numbers __attribute__((vector_size(16)));
 
 enum { PAIRS = sizeof(struct affine) / sizeof(word_pair) };
 
@@ -174,18 +175,22 @@ static inline fp2 fp2_select(fp2 a, fp2 b, fp take_b) {
 }
 
 /* The entry with that number, by a look at every one, negated if negative is 1 rather than 0. */
-static struct affine select_entry(const struct entry *row, uint64_t number, uint64_t negative) {
-    struct entry found = {0};
-    for (uint64_t i = 0; i < ROW_ENTRIES; i++) {
-        uint64_t is_it = -hidden(((i ^ number) - 1) >> 63);
-        word_pair mask = {is_it, is_it};
-        for (int j = 0; j < PAIRS; j++) {
-            found.pairs[j] |= row[i].pairs[j] & mask;
-        }
+static struct affine select_entry(const struct entry *row, uint32_t number, uint64_t negative) {
+    const four_numbers wanted = {number, number, number, number}, one = {1, 1, 1, 1};
+    four_numbers at = {0};
+    word_pair a = {0}, b = {0}, c = {0}, d = {0}, e = {0}, f = {0};
+    for (int i = 0; i < ROW_ENTRIES; i++) {
+        const word_pair mask = (word_pair)(at == wanted), *pairs = row[i].pairs;
+        at += one;
+        a |= pairs[0] & mask;
+        b |= pairs[1] & mask;
+        c |= pairs[2] & mask;
+        d |= pairs[3] & mask;
+        e |= pairs[4] & mask;
+        f |= pairs[5] & mask;
     }
-    fp2 sum = {fp_of(found.pairs[0]), fp_of(found.pairs[1])};
-    fp2 difference = {fp_of(found.pairs[2]), fp_of(found.pairs[3])};
-    fp2 t2d = {fp_of(found.pairs[4]), fp_of(found.pairs[5])};
+    fp2 sum = {fp_of(a), fp_of(b)}, difference = {fp_of(c), fp_of(d)};
+    fp2 t2d = {fp_of(e), fp_of(f)};
     fp negate = -(fp)hidden(negative);
     return (struct affine){fp2_select(sum, difference, negate),
                            fp2_select(difference, sum, negate),
@@ -211,11 +216,17 @@ static inline uint64_t sign_at(const struct scalar *signs, int position) {
 
 static struct affine select_column(const struct scalar *signs, int column) {
     uint64_t top = sign_at(signs, (TEETH - 1) * COLUMNS + column);
-    uint64_t number = 0;
+    uint32_t number = 0;
     for (int tooth = 0; tooth < TEETH - 1; tooth++) {
-        number |= (sign_at(signs, tooth * COLUMNS + column) ^ top) << tooth;
+        number |= (uint32_t)(sign_at(signs, tooth * COLUMNS + column) ^ top) << tooth;
     }
     return select_entry(generator_rows[column / COLUMNS_OF_ROW], number, top ^ 1);
+}
+
+/* The compiler has to assume that the memory is read afterwards. */
+static void wipe(void *memory, size_t size) {
+    memset(memory, 0, size);
+    __asm__ volatile("" : : "r"(memory) : "memory");
 }
 
 static struct point multiply_generator(const struct scalar *scalar) {
@@ -230,13 +241,8 @@ static struct point multiply_generator(const struct scalar *scalar) {
             point = point_double(&point);
         }
     }
+    wipe(&signs, sizeof signs);
     return point;
-}
-
-/* The compiler has to assume that the memory is read afterwards. */
-static void wipe(void *memory, size_t size) {
-    memset(memory, 0, size);
-    __asm__ volatile("" : : "r"(memory) : "memory");
 }
 
 void schnorrq_public_key(const uint8_t *private_key, uint8_t *public_key) {

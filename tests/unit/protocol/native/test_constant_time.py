@@ -1,0 +1,81 @@
+"""Neither making a key nor signing branches on a secret or uses one as an address.
+
+Valgrind's memcheck takes the secrets for undefined memory and follows them through every
+instruction; see docs/decisions/0006-constant-time.md.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from native_build import build
+from qubic_vectors import qubic_vectors
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = Path(__file__).with_name("constant_time.c")
+SOURCES: list[str | Path] = [PROGRAM, "signing.c", "order.c", "k12.c"]
+COMPLAINTS = 9
+INSTALL = "apt-get install -y valgrind"
+
+
+@pytest.fixture(scope="session")
+def valgrind() -> str:
+    """Return valgrind's path; install it if that is allowed, else fail with the line to type."""
+    if shutil.which("valgrind") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
+        subprocess.run(INSTALL.split(), capture_output=True, check=False)
+    return shutil.which("valgrind") or pytest.fail(f"no valgrind found: {INSTALL}")
+
+
+def watched(valgrind: str, program: Path, *secrets: str) -> subprocess.CompletedProcess[str]:
+    command = [valgrind, "--quiet", f"--error-exitcode={COMPLAINTS}", str(program), *secrets]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def signature_vectors() -> list[tuple[str, ...]]:
+    """Return private key, subseed, public key, message and signature of a few, in hex."""
+    keys = {key["public_key"]: key for key in qubic_vectors()["keys"]}
+    return [
+        (
+            keys[each["public_key"]]["private_key"],
+            keys[each["public_key"]]["subseed"],
+            each["public_key"],
+            each["digest"],
+            each["signature"],
+        )
+        for each in qubic_vectors()["signatures"][::16]
+    ]
+
+
+@pytest.mark.parametrize("level", ["-O1", "-O2", "-O3"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_no_branch_and_no_address_depends_on_a_secret(
+    valgrind: str, tmp_path: Path, compiler: str, level: str
+) -> None:
+    program = build(SOURCES, tmp_path / "program", "-gdwarf-4", level, compiler=compiler)
+    for private_key, subseed, public_key, message, signature in signature_vectors():
+        done = watched(valgrind, program, private_key, subseed, public_key, message)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [public_key, signature, "signed"]
+
+
+def test_a_refusal_depends_on_nothing_else_either(valgrind: str, tmp_path: Path) -> None:
+    program = build(SOURCES, tmp_path / "program", "-gdwarf-4", "-O2")
+    private_key, subseed, public_key, message, _ = signature_vectors()[0]
+    done = watched(valgrind, program, private_key, subseed, "01" * 32, message)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [public_key, "00" * 64, "refused"]
+
+
+@pytest.mark.parametrize("fault", ["SECRET_BRANCH", "SECRET_ADDRESS"])
+def test_the_same_look_finds_a_branch_or_an_address_that_does(
+    valgrind: str, tmp_path: Path, fault: str
+) -> None:
+    program = build(SOURCES, tmp_path / "program", "-gdwarf-4", "-O2", f"-D{fault}")
+    done = watched(valgrind, program, *signature_vectors()[0][:4])
+    assert done.returncode == COMPLAINTS
+    assert "break_the_rule" in done.stderr or "main" in done.stderr
