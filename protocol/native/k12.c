@@ -3,7 +3,6 @@
  * message, only on sizes. */
 #include "k12.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "field.h"
@@ -24,7 +23,9 @@ struct sponge {
     size_t filled; /* bytes of the block that have come; below RATE_BYTES */
 };
 
-ALWAYS_INLINE uint64_t rotate(uint64_t lane, int bits) { return lane << bits | lane >> (64 - bits); }
+ALWAYS_INLINE uint64_t rotate(uint64_t lane, int bits) {
+    return lane << bits | lane >> (64 - bits);
+}
 
 /* Five lanes of one plane after theta, rho and pi: each comes from another column and plane. */
 #define GATHER(l0, r0, l1, r1, l2, r2, l3, r3, l4, r4)                                            \
@@ -89,13 +90,21 @@ static void permute(uint64_t lanes[LANES]) {
     permute_round(e, lanes, 0x8000000080008008);
 }
 
-static void absorb_byte(struct sponge *sponge, uint8_t byte) {
-    sponge->lanes[sponge->filled / LANE_BYTES] ^= (uint64_t)byte << 8 * (sponge->filled % LANE_BYTES);
-    sponge->filled++;
+static void mix_in(struct sponge *sponge, size_t at, uint8_t byte) {
+    sponge->lanes[at / LANE_BYTES] ^= (uint64_t)byte << 8 * (at % LANE_BYTES);
+}
+
+static void permute_when_full(struct sponge *sponge) {
     if (sponge->filled == RATE_BYTES) {
         permute(sponge->lanes);
         sponge->filled = 0;
     }
+}
+
+static void absorb_byte(struct sponge *sponge, uint8_t byte) {
+    mix_in(sponge, sponge->filled, byte);
+    sponge->filled++;
+    permute_when_full(sponge);
 }
 
 /* From the start of a lane: whole lanes up to the end of the block. Returns their bytes. */
@@ -107,10 +116,7 @@ static size_t absorb_lanes(struct sponge *sponge, const uint8_t *data, size_t si
         lanes[i] ^= load_u64(data + i * LANE_BYTES);
     }
     sponge->filled += bytes;
-    if (sponge->filled == RATE_BYTES) {
-        permute(sponge->lanes);
-        sponge->filled = 0;
-    }
+    permute_when_full(sponge);
     return bytes;
 }
 
@@ -127,8 +133,8 @@ static void absorb(struct sponge *sponge, const uint8_t *data, size_t size) {
 }
 
 static void squeeze(struct sponge *sponge, enum node node, uint8_t *digest, size_t size) {
-    sponge->lanes[sponge->filled / LANE_BYTES] ^= (uint64_t)node << 8 * (sponge->filled % LANE_BYTES);
-    sponge->lanes[RATE_BYTES / LANE_BYTES - 1] ^= (uint64_t)0x80 << 56;
+    mix_in(sponge, sponge->filled, (uint8_t)node);
+    mix_in(sponge, RATE_BYTES - 1, 0x80);
     for (size_t done = 0; done < size; done += RATE_BYTES) {
         permute(sponge->lanes);
         size_t bytes = size - done < RATE_BYTES ? size - done : RATE_BYTES;

@@ -5,7 +5,8 @@ anything but bytes, ValueError for a length that can't be, and False for a signa
 doesn't count, whatever is wrong with it.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -26,9 +27,10 @@ KEYS_MAX: Final = 1024
 def k12(data: bytes, length: int = DIGEST_BYTES) -> bytes:
     """Return *length* bytes of KangarooTwelve with the empty customization string."""
     _require_bytes(data=data)
-    if length < 0:
-        raise ValueError(f"a digest can't have {length} bytes")
-    return _pure_k12.k12(data, length)
+    size = operator.index(length)
+    if size < 0:
+        raise ValueError(f"a digest can't have {size} bytes")
+    return _pure_k12.k12(data, size)
 
 
 def public_key(private_key: bytes) -> bytes:
@@ -84,9 +86,14 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return fourq.encode_point(point) == signature[:32]
 
 
-def verify_many(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+def verify_many(items: Iterable[tuple[bytes, bytes, bytes]]) -> list[bool]:
     """Verify each (public key, message, signature), as :func:`verify` does."""
-    return [verify(*item) for item in items]
+    verdicts = []
+    for item in items:
+        if not isinstance(item, tuple) or len(item) != 3:
+            raise TypeError("an item must be a tuple of public key, message and signature")
+        verdicts.append(verify(*item))
+    return verdicts
 
 
 def verify_records(records: bytes | bytearray | memoryview) -> bytes:
