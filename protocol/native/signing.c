@@ -40,7 +40,7 @@ static const struct point GENERATOR = {
 };
 
 /* With E, F, G, H: (E F : G H : F G), and T = E H stays in factors. */
-static inline struct point complete(fp2 e, fp2 f, fp2 g, fp2 h) {
+ALWAYS_INLINE struct point complete(fp2 e, fp2 f, fp2 g, fp2 h) {
     return (struct point){fp2_multiply(e, f), fp2_multiply(g, h), fp2_multiply(f, g), e, h};
 }
 
@@ -223,12 +223,6 @@ static struct affine select_column(const struct scalar *signs, int column) {
     return select_entry(generator_rows[column / COLUMNS_OF_ROW], number, top ^ 1);
 }
 
-/* The compiler has to assume that the memory is read afterwards. */
-static void wipe(void *memory, size_t size) {
-    memset(memory, 0, size);
-    __asm__ volatile("" : : "r"(memory) : "memory");
-}
-
 static struct point multiply_generator(const struct scalar *scalar) {
     struct scalar signs = signs_of(scalar);
     struct point point = {FP2_ZERO, FP2_ONE, FP2_ONE, FP2_ZERO, FP2_ONE};
@@ -241,16 +235,35 @@ static struct point multiply_generator(const struct scalar *scalar) {
             point = point_double(&point);
         }
     }
-    wipe(&signs, sizeof signs);
     return point;
 }
 
-void schnorrq_public_key(const uint8_t *private_key, uint8_t *public_key) {
+/* The compiler has to assume that the memory is read afterwards. */
+static void wipe(void *memory, size_t size) {
+    memset(memory, 0, size);
+    __asm__ volatile("" : : "r"(memory) : "memory");
+}
+
+/* More than all that is called from here needs. */
+enum { STACK_BYTES = 8192 };
+
+/* Wipe what the functions called before have left below their caller's frame: copies of secrets that
+ * the compiler made among them. */
+static __attribute__((noinline)) void wipe_stack(void) {
+    uint8_t frames[STACK_BYTES];
+    wipe(frames, sizeof frames);
+}
+
+static __attribute__((noinline)) void make_public_key(const uint8_t *private_key,
+                                                      uint8_t *public_key) {
     struct scalar scalar = scalar_from_bytes(private_key);
     struct point point = multiply_generator(&scalar);
     encode(&point, fp2_invert(point.z), public_key);
-    wipe(&scalar, sizeof scalar);
-    wipe(&point, sizeof point);
+}
+
+void schnorrq_public_key(const uint8_t *private_key, uint8_t *public_key) {
+    make_public_key(private_key, public_key);
+    wipe_stack();
 }
 
 /* What a signature is made from. */
@@ -289,8 +302,10 @@ static uint64_t difference_of(const uint8_t *a, const uint8_t *b) {
     return difference;
 }
 
-bool schnorrq_sign(const uint8_t *subseed, const uint8_t *public_key, const uint8_t *message,
-                   size_t message_size, uint8_t *signature) {
+static __attribute__((noinline)) bool make_signature(const uint8_t *subseed,
+                                                     const uint8_t *public_key,
+                                                     const uint8_t *message, size_t message_size,
+                                                     uint8_t *signature) {
     struct secrets secrets;
     uint8_t own_key[KEY_BYTES], made[SIGNATURE_BYTES], challenge_digest[SCALAR_BYTES];
     derive(&secrets, subseed, message, message_size);
@@ -306,8 +321,12 @@ bool schnorrq_sign(const uint8_t *subseed, const uint8_t *public_key, const uint
     for (int i = 0; i < SIGNATURE_BYTES; i++) {
         signature[i] = made[i] & keep;
     }
-    wipe(&secrets, sizeof secrets);
-    wipe(made, sizeof made);
-    wipe(&response, sizeof response);
     return is_own == 1;
+}
+
+bool schnorrq_sign(const uint8_t *subseed, const uint8_t *public_key, const uint8_t *message,
+                   size_t message_size, uint8_t *signature) {
+    bool is_own = make_signature(subseed, public_key, message, message_size, signature);
+    wipe_stack();
+    return is_own;
 }
