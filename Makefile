@@ -2,16 +2,16 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-SOURCES := protocol hub devnet clients/python cli loadtest scripts tests
+SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest scripts tests
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test check unit fix load build logs health clean js constraints
+.PHONY: help run dev demo test check unit fix native load build logs health clean js constraints
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.run: pyproject.toml constraints.txt
+$(VENV)/.run: pyproject.toml constraints.txt hatch_build.py
 	@echo "Setting up $(VENV) (once; about half a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
@@ -23,23 +23,28 @@ $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hub,devnet,loadtest]' --group dev
 	@touch $@
 
+# The installation compiled it; again only after a change, so that it takes seconds.
+$(VENV)/.native: $(VENV)/.run $(wildcard protocol/native/*.[ch]) protocol/native/compile.py
+	@$(BIN)/python protocol/native/compile.py
+	@touch $@
+
 clients/js/node_modules/.package-lock.json: clients/js/package.json clients/js/package-lock.json
 	npm --prefix clients/js ci --no-audit --no-fund --loglevel=error
 
-run: $(VENV)/.run ## Set up and start the whole product: hub, simulated chain
+run: $(VENV)/.run $(VENV)/.native ## Set up and start the whole product: hub, simulated chain
 	@exec $(BIN)/realtime dev
 
-dev: $(VENV)/.test ## The same, restarting the hub when its source changes
+dev: $(VENV)/.test $(VENV)/.native ## The same, restarting the hub when its source changes
 	@exec $(BIN)/realtime dev --reload
 
-demo: $(VENV)/.run ## Run the whole story against the running hub, or against one of its own
+demo: $(VENV)/.run $(VENV)/.native ## Run the whole story against the running hub, or against one of its own
 	@exec $(BIN)/realtime demo
 
 test: check js ## Every check and every test
 	$(BIN)/python -m pytest -q
 	npm --prefix clients/js test
 
-check: $(VENV)/.test ## Format, lint, strict types, import rules, generated files, deploy files
+check: $(VENV)/.test $(VENV)/.native ## Format, lint, strict types, import rules, generated files, deploy files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -49,17 +54,20 @@ check: $(VENV)/.test ## Format, lint, strict types, import rules, generated file
 	$(BIN)/python scripts/generate_settings.py --check
 	$(BIN)/python scripts/check_deploy.py
 
-unit: $(VENV)/.test ## The quick tests alone
+unit: $(VENV)/.test $(VENV)/.native ## The quick tests alone
 	$(BIN)/python -m pytest -q tests/unit -m 'not slow'
 
 fix: $(VENV)/.test ## Format and mend what can be mended by itself
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+native: $(VENV)/.run ## Compile the native signatures into the source tree, or fail
+	REALTIME_NATIVE=require $(BIN)/python protocol/native/compile.py
+
 js: clients/js/node_modules/.package-lock.json ## Build the JS client
 	npm --prefix clients/js run build
 
-load: $(VENV)/.test ## Log in and ask for quotes, 20 s, against the running hub
+load: $(VENV)/.test $(VENV)/.native ## Log in and ask for quotes, 20 s, against the running hub
 	$(BIN)/python -m realtime_loadtest
 
 build: $(VENV)/.test js ## Build wheel, sdist and the JS package

@@ -20,6 +20,7 @@ DEPLOY: Final = ROOT / "deploy"
 COMPOSE: Final = DEPLOY / "compose.yaml"
 DOCKERFILE: Final = DEPLOY / "Dockerfile"
 PROMETHEUS: Final = DEPLOY / "prometheus.yml"
+BUILD_VARIABLES: Final = {"REALTIME_NATIVE"}  # protocol/native/compile.py tells about it.
 TABLES: Final = {"HUB": HubSettings, "DEVNET": DevnetSettings}
 
 
@@ -41,7 +42,7 @@ def run_tools() -> Iterator[str]:
 
 def find_unknown_settings(text: str) -> Iterator[str]:
     """Yield a line for each REALTIME_ variable that is no setting."""
-    for name in sorted(set(re.findall(r"\bREALTIME_[A-Z0-9_]+", text))):
+    for name in sorted(set(re.findall(r"\bREALTIME_[A-Z0-9_]+", text)) - BUILD_VARIABLES):
         table, _, key = name.removeprefix("REALTIME_").partition("_")
         settings = TABLES.get(table)
         if settings is None or key.lower() not in settings.__struct_fields__:
