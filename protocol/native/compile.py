@@ -127,13 +127,15 @@ def find_compiler() -> Compiler:
 def compile_module(target: Path, tell: Callable[[str], object] = print) -> None:
     """Compile the module to *target*; CannotCompileError says why it can't be done."""
     compiler = find_compiler()
-    sources = compiler.sources()
-    objects_folder = _objects_folder(compiler)
+    folder = _objects_folder(compiler)
+    objects = {source: _object_of(source, folder) for source in compiler.sources()}
+    missing = [source for source in objects if not objects[source].exists()]
+    for source in missing:
+        tell(f"{compiler.command[0]} {source.name}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(
-            pool.map(lambda source: _compile(compiler, source, objects_folder, tell), sources)
-        )
-    _install(_link(compiler, objects), target)
+        commands = [compiler.compile_command(source) for source in missing]
+        list(pool.map(_write_whole, [objects[source] for source in missing], commands))
+    _install(_link(compiler, list(objects.values())), target)
 
 
 def compile_in_tree(tell: Callable[[str], object] = print) -> str | None:
@@ -184,12 +186,8 @@ def _objects_folder(compiler: Compiler) -> Path:
     return folder
 
 
-def _compile(compiler: Compiler, source: Path, folder: Path, tell: Callable[[str], object]) -> Path:
-    target = folder / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.o"
-    if not target.exists():
-        tell(f"{compiler.command[0]} {source.name}")
-        _write_whole(target, compiler.compile_command(source))
-    return target
+def _object_of(source: Path, folder: Path) -> Path:
+    return folder / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.o"
 
 
 def _link(compiler: Compiler, objects: list[Path]) -> Path:

@@ -15,7 +15,7 @@ WHO_SIGNS = "from realtime_protocol import schnorrq as s; print(s.IMPLEMENTATION
 EMPTY_DIGEST = "1ac2d450fc3b4205d19da7bfca1b37513c0803577ac7167f06fe2ce1f0ef39e5"
 PURE_WARNING = "Signatures will run in pure Python, about a hundred times slower: "
 
-# Refuses everything: what a tree without the verifier is compiled with, so that its build is tested.
+# Refuses everything: a tree without the verifier is compiled with it.
 NO_VERIFIER = """
 #include "schnorrq.h"
 #include "signing.h"
