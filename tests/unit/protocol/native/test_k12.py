@@ -1,11 +1,12 @@
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from Crypto.Hash import KangarooTwelve
 
-from native_build import load_library
+from native_build import build, load_library
 from qubic_vectors import qubic_vectors
 
 BLOCK_BYTES = 168
@@ -82,3 +83,37 @@ def test_parts_are_hashed_as_if_they_were_joined(k12: HashParts) -> None:
 
 def test_no_part_and_an_empty_part_are_the_empty_message(k12: HashParts) -> None:
     assert k12([], 32) == k12([b""], 32) == k12([b"", b""], 32) == oracle(b"", 32)
+
+
+LANES = 8
+LANES_MESSAGE_BYTES_MAX = 166
+AVX512 = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma")
+
+
+def has_avx512() -> bool:
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and "avx512ifma" in cpu.read_text()
+
+
+def build_lanes(folder: Path) -> Iterator[ctypes.CDLL]:
+    """Yield each compiler's: for any processor, and with this one's vectors where it has them."""
+    for compiler in ("gcc", "clang"):
+        for options in ((), AVX512) if has_avx512() else ((),):
+            target = folder / f"{compiler}-{len(options)}.so"
+            options = ("-O2", "-shared", "-fPIC", *options)
+            yield ctypes.CDLL(str(build(["k12_ifma.c"], target, *options, compiler=compiler)))
+
+
+@pytest.mark.slow
+def test_eight_short_messages_at_once_have_the_digests_they_have_alone(tmp_path: Path) -> None:
+    for library in build_lanes(tmp_path):
+        for size in range(LANES_MESSAGE_BYTES_MAX + 1):
+            data = [patterned(max(0, size - lane % 3), lane + 2) for lane in range(LANES)]
+            parts = [
+                (Part * 2)(Part(each[:64], len(each[:64])), Part(each[64:], len(each[64:])))
+                for each in data
+            ]
+            pointers = (ctypes.c_void_p * LANES)(*map(ctypes.addressof, parts))
+            digests = ctypes.create_string_buffer(LANES * 32)
+            library.k12_lanes(pointers, ctypes.c_size_t(2), digests)
+            assert digests.raw == b"".join(oracle(each, 32) for each in data), size
