@@ -1,5 +1,5 @@
-/* Keccak-p[1600, 12] on whatever `lane` is where this is included: a word of 64 bits, or a vector of
- * such words, one of each sponge. */
+/* Keccak-p[1600, 12] on whatever `lane` is where this is included: a word of 64 bits, or a vector
+ * of such words, one of each sponge. */
 #ifndef REALTIME_KECCAK_H
 #define REALTIME_KECCAK_H
 
