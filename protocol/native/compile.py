@@ -34,6 +34,7 @@ FLAGS: Final = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread")
 WARNINGS: Final = ("-Wall", "-Wextra")
 
 # Their 128-bit numbers: gcc 12 would carry them through vector registers, which costs a fifth.
+# A file that has vectors of its own, as signing.c, can't be among them.
 GENERAL_REGISTERS: Final = frozenset({"curve.c", "order.c", "verification.c"})
 GENERAL_REGISTERS_FLAGS: Final = ("-mgeneral-regs-only",)
 

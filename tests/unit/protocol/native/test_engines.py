@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from engines import PURE, Engine, find_engines
+from realtime_protocol import identity
 from realtime_protocol._pure_fourq import N
 
 ENGINES = find_engines()
@@ -195,3 +196,16 @@ def test_records_give_one_byte_each_whatever_holds_them(engine: Engine) -> None:
 def test_a_sound_key_has_no_refusal_and_others_have_their_own(engine: Engine) -> None:
     for key in (PUBLIC_KEY, bytes(32), bytes([1, *bytes(31)]), bytes(15) + b"\x80" + bytes(16)):
         assert engine.refusal_of_key(key) == PURE.refusal_of_key(key)
+
+
+def test_the_native_engine_writes_and_reads_identities_as_the_reference_does() -> None:
+    for native in (cast(Any, each) for name, each in ENGINES.items() if name == "native"):
+        text = identity.encode_identity(PUBLIC_KEY)
+        assert native.encode_identity(PUBLIC_KEY) == text
+        assert native.parse_identity(text) == PUBLIC_KEY
+        for wrong in ("", text[:-1], text.lower(), text[:-1] + "\xc4", text + "A", "Z" * 60):
+            assert native.parse_identity(wrong) is None
+        with pytest.raises(TypeError, match="an identity is a str, not bytes"):
+            native.parse_identity(text.encode())
+        with pytest.raises(ValueError, match="has 32 bytes, not 31"):
+            native.encode_identity(PUBLIC_KEY[:-1])
