@@ -15,19 +15,6 @@ WHO_SIGNS = "from realtime_protocol import schnorrq as s; print(s.IMPLEMENTATION
 EMPTY_DIGEST = "1ac2d450fc3b4205d19da7bfca1b37513c0803577ac7167f06fe2ce1f0ef39e5"
 PURE_WARNING = "Signatures will run in pure Python, about a hundred times slower: "
 
-# Refuses everything: a tree without the verifier is compiled with it.
-NO_VERIFIER = """
-#include "schnorrq.h"
-#include "signing.h"
-void schnorrq_begin(void) { signing_begin(); }
-const char *schnorrq_refusal_of_key(const uint8_t *key) { return key ? "no verifier" : 0; }
-bool schnorrq_verify(const struct signed_message *item) { return item == 0; }
-void schnorrq_verify_many(const struct signed_message *items, size_t count, uint8_t *verdicts) {
-    for (size_t i = 0; i < count; i++) verdicts[i] = schnorrq_verify(items + i);
-}
-const char *schnorrq_path(void) { return "no verifier"; }
-"""
-
 pytestmark = [pytest.mark.slow]
 
 
@@ -55,9 +42,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
     unpacked = Path(str(archive).removesuffix(".tar.gz"))
-    verifier = unpacked / "protocol" / "native" / "verification.c"
-    if not verifier.exists():
-        verifier.write_text(NO_VERIFIER)
     return unpacked
 
 

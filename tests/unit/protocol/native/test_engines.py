@@ -36,8 +36,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 def test_the_native_engine_is_built_unless_it_is_not_wanted() -> None:
     not_wanted = os.environ.get("REALTIME_NATIVE") == "0"
-    not_written = not (NATIVE_SOURCES / "verification.c").exists()
-    assert "native" in ENGINES or not_wanted or not_written, "make native"
+    assert "native" in ENGINES or not_wanted, "make native"
 
 
 def test_each_engine_says_what_it_is() -> None:

@@ -1,0 +1,23 @@
+/* Sound keys with their multiples, for wallets that come again. Bounded: sets of four, the place in a
+ * set taken in turn. A thread that finds a set in use does without it, so nobody ever waits. */
+#ifndef REALTIME_KEY_CACHE_H
+#define REALTIME_KEY_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "curve.h"
+
+/* A + or - phi A + or - psi A + or - phi psi A: bits 0, 1, 2 of the number tell a minus. */
+enum { KEY_MULTIPLES = 8 };
+
+struct prepared_key {
+    struct affine multiples[KEY_MULTIPLES];
+};
+
+enum { CACHED_KEYS_MAX = 4096 };
+
+bool key_cache_get(const uint8_t *public_key, struct prepared_key *key);
+void key_cache_put(const uint8_t *public_key, const struct prepared_key *key);
+
+#endif
