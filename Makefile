@@ -6,7 +6,7 @@ SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest script
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test check unit fix native load build logs health clean js constraints
+.PHONY: help run dev demo test tools check unit fix native load build logs health clean js constraints
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,7 +40,10 @@ dev: $(VENV)/.test $(VENV)/.native ## The same, restarting the hub when its sour
 demo: $(VENV)/.run $(VENV)/.native ## Run the whole story against the running hub, or against one of its own
 	@exec $(BIN)/realtime demo
 
-test: check js ## Every check and every test
+tools: $(VENV)/.run ## Get the programs that the tests need (as root, from the distribution)
+	@$(BIN)/python scripts/get_test_tools.py
+
+test: check js tools ## Every check and every test
 	$(BIN)/python -m pytest -q
 	npm --prefix clients/js test
 

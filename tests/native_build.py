@@ -13,6 +13,11 @@ NATIVE: Final = Path(__file__).parents[1] / "protocol" / "native"
 WARNINGS: Final = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
+def has_ifma() -> bool:
+    """Tell whether the lanes can run here; their portable twin always can."""
+    return "avx512ifma" in Path("/proc/cpuinfo").read_text()
+
+
 def find_compiler(name: str = "cc") -> str:
     """Return a compiler's path; fail with the line that installs one."""
     for candidate in (name, "gcc", "clang") if name == "cc" else (name,):

@@ -36,7 +36,7 @@ WARNINGS: Final = ("-Wall", "-Wextra")
 # Their 128-bit numbers: gcc 12 would carry them through vector registers, which costs a fifth.
 # A file that has vectors of its own, as signing.c, can't be among them.
 GENERAL_REGISTERS: Final = frozenset({"curve.c", "order.c", "verification.c"})
-GENERAL_REGISTERS_FLAGS: Final = ("-mgeneral-regs-only",)
+GENERAL_REGISTERS_FLAGS: Final = ("-mgeneral-regs-only", "-O2")
 
 # Sources for these processors alone. The others hear by REALTIME_HAS_IFMA that they are there, and
 # call them only where the processor has all of it.

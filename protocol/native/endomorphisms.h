@@ -11,6 +11,7 @@
 #include "constants.h"
 #include "curve.h"
 #include "order.h"
+#include "verification.h"
 
 /* Back from x = n/m on the other curve to FourQ. x on FourQ is x_up / (x_down (n^2 - a4 m^2)). */
 static inline struct point tau_dual(fp2 n, fp2 m, fp2 x_up, fp2 x_down) {
@@ -68,15 +69,6 @@ static inline struct point point_phi(const struct point *p) {
     return tau_dual(fp2_conjugate(n), fp2_conjugate(m), fp2_multiply(PHI_X, fp2_conjugate(x_up)),
                     fp2_conjugate(p->x));
 }
-
-enum { PARTS = 4, DIGITS = 63 };
-
-/* scalar = parts[0] + parts[1] phi + parts[2] psi + parts[3] phi psi modulo N, all odd and between
- * -2^63 and 2^63. So each is the sum of 2^i or -2^i over the 63 digits i, and half of the part +
- * 2^63 - 1 has a bit for each: set for 2^i, clear for -2^i. */
-struct decomposition {
-    uint64_t signs[PARTS];
-};
 
 /* Word 4 of scalar * multiplier. */
 static inline uint64_t multiply_and_shift(const struct scalar *scalar, const uint64_t *multiplier) {

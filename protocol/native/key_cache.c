@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "field.h"
+
 enum { WAYS = 4, SETS = CACHED_KEYS_MAX / WAYS, BYTES_OF_KEY = 32 };
 
 struct set {

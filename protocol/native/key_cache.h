@@ -6,13 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "curve.h"
+#include "verification.h"
 
 /* A + or - phi A + or - psi A + or - phi psi A: bits 0, 1, 2 of the number tell a minus. */
-enum { KEY_MULTIPLES = 8 };
-
 struct prepared_key {
-    struct affine multiples[KEY_MULTIPLES];
+    struct affine_words multiples[KEY_MULTIPLES];
 };
 
 enum { CACHED_KEYS_MAX = 4096 };

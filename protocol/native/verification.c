@@ -7,26 +7,45 @@
 #include "schnorrq.h"
 #include "signing.h"
 #include "subgroup.h"
+#include "verification.h"
 
-/* S is cut into chunks of as many bits as the parts of the challenge, each with the generator's
- * multiples by 2^62i; so all goes by the same 62 doublings. */
-enum {
-    CHUNKS = 4,
-    CHUNK_BITS = DIGITS - 1,
-    WINDOW_BITS = 8,
-    WINDOWS = (CHUNK_BITS + WINDOW_BITS - 1) / WINDOW_BITS,
-    WINDOW_ENTRIES = 1 << (WINDOW_BITS - 1),
-};
+/* S is cut into chunks of 62 bits, each with multiples 0 to 128 of the generator times 2^62i; so all
+ * goes by the same 62 doublings as the challenge's parts. */
+static const struct point NEUTRAL = {{0, 0}, {1, 0}, {1, 0}, {0, 0}, {1, 0}};
 
-static struct affine generator_multiples[CHUNKS][WINDOW_ENTRIES];
+static struct affine_words generator_multiples[CHUNKS][WINDOW_ENTRIES];
+
+static struct affine_words words_of(const struct affine *a) {
+    const fp numbers[] = {a->sum.re, a->sum.im, a->difference.re, a->difference.im, a->t2d.re,
+                          a->t2d.im};
+    struct affine_words result;
+    for (int i = 0; i < AFFINE_WORDS; i++) {
+        result.words[i] = (uint64_t)(numbers[i / 2] >> (i % 2 * 64));
+    }
+    return result;
+}
+
+static inline fp2 fp2_of_words(const uint64_t *words) {
+    return (fp2){FP(words[1], words[0]), FP(words[3], words[2])};
+}
+
+/* The point of a table, or its negative. */
+static inline struct affine affine_of_words(const struct affine_words *entry, bool is_negative) {
+    const uint64_t *words = entry->words;
+    fp2 sum = fp2_of_words(words), difference = fp2_of_words(words + 4);
+    fp2 t2d = fp2_of_words(words + 8);
+    return is_negative ? (struct affine){difference, sum, fp2_negate(t2d)}
+                       : (struct affine){sum, difference, t2d};
+}
 
 static void make_generator_multiples(void) {
     struct point base = GENERATOR;
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-        struct point multiple = base;
+        struct point multiple = NEUTRAL;
         struct affine step = affine_of(&base);
         for (int i = 0; i < WINDOW_ENTRIES; i++) {
-            generator_multiples[chunk][i] = affine_of(&multiple);
+            struct affine entry = affine_of(&multiple);
+            generator_multiples[chunk][i] = words_of(&entry);
             multiple = point_add_affine(&multiple, &step);
         }
         for (int bit = 0; bit < CHUNK_BITS; bit++) {
@@ -39,8 +58,6 @@ void schnorrq_begin(void) {
     signing_begin();
     make_generator_multiples();
 }
-
-const char *schnorrq_path(void) { return "portable"; }
 
 static fp load_fp(const uint8_t *bytes) { return FP(load_u64(bytes + 8), load_u64(bytes)) & P; }
 
@@ -164,7 +181,11 @@ static void prepare_key(fp2 x, fp2 y, struct prepared_key *key) {
             points[i] = point_add_affine(&points[i], &steps[part]);
         }
     }
-    make_affine(points, KEY_MULTIPLES, key->multiples);
+    struct affine multiples[KEY_MULTIPLES];
+    make_affine(points, KEY_MULTIPLES, multiples);
+    for (int i = 0; i < KEY_MULTIPLES; i++) {
+        key->multiples[i] = words_of(&multiples[i]);
+    }
 }
 
 /* The key's multiple for one digit of all parts. */
@@ -174,15 +195,9 @@ static struct point add_multiple(const struct point *point, const struct prepare
     for (int part = 1; part < PARTS; part++) {
         entry |= ((unsigned)(parts->signs[part] >> digit & 1) ^ first) << (part - 1);
     }
-    const struct affine *multiple = &key->multiples[entry];
-    struct affine step = first ? *multiple : affine_negate(*multiple);
+    struct affine step = affine_of_words(&key->multiples[entry], !first);
     return point_add_affine(point, &step);
 }
-
-/* S in windows of 8 bits with sign: window w of chunk c stands for 2^(62 c + 8 w). */
-struct windows {
-    int digits[CHUNKS][WINDOWS];
-};
 
 static struct windows cut_windows(const struct scalar *scalar) {
     struct windows windows;
@@ -192,8 +207,8 @@ static struct windows cut_windows(const struct scalar *scalar) {
         uint64_t bits = (uint64_t)(pair >> shift) & ((UINT64_C(1) << CHUNK_BITS) - 1);
         for (int w = 0; w < WINDOWS; w++) {
             int digit = (int)(bits >> (WINDOW_BITS * w) & ((1 << WINDOW_BITS) - 1)) + carry;
-            carry = digit > WINDOW_ENTRIES;
-            windows.digits[chunk][w] = digit - (carry << WINDOW_BITS);
+            carry = digit >= WINDOW_ENTRIES;
+            windows.digits[chunk][w] = (int16_t)(digit - (carry << WINDOW_BITS));
         }
     }
     return windows;
@@ -203,10 +218,9 @@ static struct point add_window(const struct point *point, const struct windows *
     struct point sum = *point;
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         int digit = windows->digits[chunk][w];
-        if (digit > 0) {
-            sum = point_add_affine(&sum, &generator_multiples[chunk][digit - 1]);
-        } else if (digit < 0) {
-            struct affine step = affine_negate(generator_multiples[chunk][-digit - 1]);
+        if (digit) {
+            const struct affine_words *multiples = generator_multiples[chunk];
+            struct affine step = affine_of_words(&multiples[digit < 0 ? -digit : digit], digit < 0);
             sum = point_add_affine(&sum, &step);
         }
     }
@@ -214,16 +228,15 @@ static struct point add_window(const struct point *point, const struct windows *
 }
 
 /* [challenge]A + [response]G. */
-static struct point add_products(const struct prepared_key *key, const struct scalar *challenge,
-                                 const struct scalar *response) {
-    struct decomposition parts = decompose(challenge);
-    struct windows windows = cut_windows(response);
-    struct point point = {FP2_ZERO, FP2_ONE, FP2_ONE, FP2_ZERO, FP2_ONE};
+static struct point add_products(const struct prepared_key *key,
+                                 const struct decomposition *challenge,
+                                 const struct windows *response) {
+    struct point point = NEUTRAL;
     for (int digit = DIGITS - 1; digit >= 0; digit--) {
         point = point_double(&point);
-        point = add_multiple(&point, key, &parts, digit);
+        point = add_multiple(&point, key, challenge, digit);
         if (digit % WINDOW_BITS == 0 && digit < CHUNK_BITS) {
-            point = add_window(&point, &windows, digit / WINDOW_BITS);
+            point = add_window(&point, response, digit / WINDOW_BITS);
         }
     }
     return point;
@@ -242,25 +255,127 @@ static bool find_key(const uint8_t *public_key, struct prepared_key *key) {
     return true;
 }
 
-bool schnorrq_verify(const struct signed_message *item) {
-    const uint8_t *signature = item->signature;
+/* What is left to compute and to compare for a signature whose numbers and key are sound. */
+struct check {
     struct prepared_key key;
+    struct decomposition challenge;
+    struct windows response;
+};
+
+static bool prepare_check(const struct signed_message *item, struct check *check) {
+    const uint8_t *signature = item->signature;
     if (signature[15] & 0x80 || !scalar_is_below_order(signature + 32) ||
-        !find_key(item->public_key, &key)) {
+        !find_key(item->public_key, &check->key)) {
         return false;
     }
-    uint8_t digest[SCALAR_BYTES], encoded[KEY_BYTES];
+    uint8_t digest[SCALAR_BYTES];
     const struct k12_part parts[] = {
         {signature, 32}, {item->public_key, KEY_BYTES}, {item->message, item->message_size}};
     k12(parts, 3, digest, sizeof digest);
     struct scalar challenge = scalar_from_bytes(digest);
     struct scalar response = scalar_from_bytes(signature + 32);
-    struct point point = add_products(&key, &challenge, &response);
+    check->challenge = decompose(&challenge);
+    check->response = cut_windows(&response);
+    return true;
+}
+
+static bool decide(const struct check *check, const uint8_t *signature) {
+    uint8_t encoded[KEY_BYTES];
+    struct point point = add_products(&check->key, &check->challenge, &check->response);
     encode(&point, fp2_invert(point.z), encoded);
     return memcmp(encoded, signature, KEY_BYTES) == 0;
 }
 
+bool schnorrq_verify(const struct signed_message *item) {
+    struct check check;
+    return prepare_check(item, &check) && decide(&check, item->signature);
+}
+
+/* REALTIME_LANES_ALWAYS is for tests: of the lanes' portable twin, where the processor has none. */
+#if defined(REALTIME_HAS_IFMA) || defined(REALTIME_LANES_ALWAYS)
+
+/* Below this many the lanes' fixed price is more than one after the other costs. */
+#ifdef REALTIME_LANES_ALWAYS
+enum { LANES_PAY_FROM = 1 };
+#else
+enum { LANES_PAY_FROM = 3 };
+#endif
+
+/* Checks gathered for the lanes, and whose they are. */
+struct gathered {
+    size_t owners[VERIFICATIONS_AT_ONCE];
+    struct check checks[VERIFICATIONS_AT_ONCE];
+    int count;
+};
+
+static void decide_gathered(const struct gathered *gathered, const struct signed_message *items,
+                            uint8_t *verdicts) {
+    if (gathered->count == 0 || gathered->count < LANES_PAY_FROM) {
+        for (int i = 0; i < gathered->count; i++) {
+            size_t owner = gathered->owners[i];
+            verdicts[owner] = decide(&gathered->checks[i], items[owner].signature);
+        }
+        return;
+    }
+    struct products products[VERIFICATIONS_AT_ONCE];
+    uint8_t encoded[VERIFICATIONS_AT_ONCE][KEY_BYTES];
+    for (int lane = 0; lane < VERIFICATIONS_AT_ONCE; lane++) {
+        /* Lanes without an owner do the first one's work again. */
+        const struct check *check = &gathered->checks[lane < gathered->count ? lane : 0];
+        products[lane] =
+            (struct products){check->key.multiples, check->challenge, check->response};
+    }
+    add_products_lanes(products, generator_multiples, encoded);
+    for (int lane = 0; lane < gathered->count; lane++) {
+        size_t owner = gathered->owners[lane];
+        verdicts[owner] = memcmp(encoded[lane], items[owner].signature, KEY_BYTES) == 0;
+    }
+}
+
+static void verify_in_lanes(const struct signed_message *items, size_t count, uint8_t *verdicts) {
+    struct gathered gathered = {.count = 0};
+    for (size_t i = 0; i < count; i++) {
+        verdicts[i] = 0;
+        if (prepare_check(&items[i], &gathered.checks[gathered.count])) {
+            gathered.owners[gathered.count++] = i;
+        }
+        if (gathered.count == VERIFICATIONS_AT_ONCE) {
+            decide_gathered(&gathered, items, verdicts);
+            gathered.count = 0;
+        }
+    }
+    decide_gathered(&gathered, items, verdicts);
+}
+
+/* The compiler's own question covers the system's part too: whether it keeps the registers. */
+static bool has_lanes(void) {
+#ifdef REALTIME_LANES_ALWAYS
+    return true;
+#else
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma");
+#endif
+}
+
+#else
+
+static bool has_lanes(void) { return false; }
+
+static void verify_in_lanes(const struct signed_message *items, size_t count, uint8_t *verdicts) {
+    (void)items, (void)count, (void)verdicts;
+}
+
+#endif
+
+const char *schnorrq_path(void) {
+    return has_lanes() ? "AVX-512 IFMA, 8 lanes" : "portable";
+}
+
 void schnorrq_verify_many(const struct signed_message *items, size_t count, uint8_t *verdicts) {
+    if (has_lanes()) {
+        verify_in_lanes(items, count, verdicts);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         verdicts[i] = schnorrq_verify(&items[i]);
     }

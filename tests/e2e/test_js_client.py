@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 JS = ROOT / "clients" / "js"
 WALLET_PROCESS = Path(__file__).with_name("wallet_process.py")
 AMOUNT_QU = 1_234
-STORY_S_MAX = 60.0
+STORY_S_MAX = 90.0
+TICK_MS = 400
+"""Long enough that a busy machine signs in time for its tick."""
 
 Event = dict[str, Any]
 
@@ -74,7 +76,7 @@ async def test_a_wallet_logs_in_pays_and_is_blocked_from_node(
     told: list[Event] = []
     async with (
         asyncio.timeout(STORY_S_MAX),
-        running_stack(tmp_path) as info,
+        running_stack(tmp_path, tick_ms=TICK_MS) as info,
         story(built_client, info, scheme) as process,
     ):
         async for event in events_of(process):

@@ -41,8 +41,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
-    unpacked = Path(str(archive).removesuffix(".tar.gz"))
-    return unpacked
+    return Path(str(archive).removesuffix(".tar.gz"))
 
 
 def build_wheel(source: Path, folder: Path, **settings: str) -> tuple[Path, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from native_build import NATIVE, build
+from native_build import NATIVE, build, has_ifma
 from qubic_vectors import qubic_vectors
 from realtime_protocol.identity import encode_identity
 
@@ -14,6 +14,11 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("check_vectors.c")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+LANES = ("-DREALTIME_LANES_ALWAYS",)
+IFMA = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma")
+PATHS = {"portable": (), "portable twin of the lanes": LANES}
+if has_ifma():
+    PATHS["AVX-512 IFMA"] = (*LANES, *IFMA)
 
 
 def core_sources() -> list[Path]:
@@ -66,10 +71,12 @@ def extreme_lines() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("path", PATHS)
 def test_all_vectors_come_out_right_without_undefined_behaviour(
-    tmp_path: Path, compiler: str
+    tmp_path: Path, path: str, compiler: str
 ) -> None:
-    program = build([PROGRAM, *core_sources()], tmp_path / "p", *SANITIZERS, compiler=compiler)
+    options = SANITIZERS + PATHS[path]
+    program = build([PROGRAM, *core_sources()], tmp_path / "p", *options, compiler=compiler)
     lines = [*k12_lines(), *key_lines(), *signature_lines(), *extreme_lines()]
     done = subprocess.run(
         [program], input="\n".join(lines), capture_output=True, text=True, check=False

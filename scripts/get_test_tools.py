@@ -1,0 +1,61 @@
+"""Get the programs that the tests need and pip and npm don't bring: with apt-get, as root.
+
+Elsewhere it says what is missing and how to get it; the tests that need it fail with such a line.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+# Program -> Debian's package.
+PROGRAMS: Final = {"clang": "clang", "valgrind": "valgrind", "chromium": "chromium"}
+INSTALL_S_MAX: Final = 600
+
+
+def lacks_sanitizers() -> bool:
+    """Tell whether this clang comes without the runtime of its sanitizers."""
+    test = ["clang", "-fsanitize=address,undefined", "-x", "c", "-", "-o", "/dev/null"]
+    program = b"int main(void) { return 0; }"
+    return subprocess.run(test, input=program, capture_output=True, check=False).returncode != 0
+
+
+def sanitizers_package() -> str:
+    """Return the package with the runtime for the clang that is here."""
+    told = subprocess.run(["clang", "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"version (\d+)", told)
+    return f"libclang-rt-{version[1] if version else 14}-dev"
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install with apt-get when we are root and there is one; else say what to type."""
+    line = f"apt-get install --yes --no-install-recommends {' '.join(packages)}"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print(f"Some tests need more than is here; get it by: {line}", file=sys.stderr)
+        return
+    print(f"Getting test tools: {line}", flush=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in ("apt-get update", line):
+        subprocess.run(
+            [*command.split(), "-qq"],
+            env=quiet,
+            stdout=subprocess.DEVNULL,
+            timeout=INSTALL_S_MAX,
+            check=False,
+        )
+
+
+def main() -> None:
+    """Get what is missing; whether a test can do without is the test's to say."""
+    missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
+    if missing:
+        install(missing)
+    if shutil.which("clang") and lacks_sanitizers():
+        install([sanitizers_package()])
+
+
+if __name__ == "__main__":
+    main()
