@@ -8,7 +8,7 @@ from typing import Any
 
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.metrics import Metrics
-from realtime_hub.pay.model import PaymentChange
+from realtime_hub.pay.model import PaymentChange, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.session import LiveSession
@@ -233,25 +233,23 @@ class FakePayments:
             raise RequestError(ErrorCode.BAD_MESSAGE, "no such payment")
         return known.status
 
-    def snapshot_of_payer(self, wallet: PublicKey) -> list[PaymentStatus]:
-        return [each.status for each in self.statuses.values() if each.payer == wallet]
-
-    def snapshot_of_payee(self, wallet: PublicKey) -> list[PaymentStatus]:
-        return [each.status for each in self.statuses.values() if each.payee == wallet]
-
     def position(self) -> Position:
         if not self.ready:
             raise RequestError(ErrorCode.BACKBONE_UNAVAILABLE, "recovering", retry_after_ms=100)
         return Position(self.epoch, self.changes[-1].offset if self.changes else 0)
 
-    def changes_since(self, position: Position, wallet: PublicKey) -> list[PaymentChange] | None:
-        if position.epoch != self.epoch:
-            return None
-        return [
-            change
-            for change in self.changes
-            if change.offset > position.offset and wallet in (change.payer, change.payee)
-        ]
+    async def read_stream(
+        self, wallet: PublicKey, *, as_payer: bool, since: Position | None
+    ) -> StreamRead:
+        def is_own(change: PaymentChange) -> bool:
+            return wallet == (change.payer if as_payer else change.payee)
+
+        head = self.position()
+        if since is None or since.epoch != self.epoch:
+            standing = [each.status for each in self.statuses.values() if is_own(each)]
+            return StreamRead(head, None, tuple(standing))
+        later = [each for each in self.changes if each.offset > since.offset and is_own(each)]
+        return StreamRead(head, tuple(later))
 
     def change(
         self,

@@ -15,7 +15,7 @@ from websockets.typing import Origin, Subprotocol
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.http_server import bind, build_server
 from realtime_hub.metrics import Metrics
-from realtime_hub.pay.model import PaymentChange
+from realtime_hub.pay.model import PaymentChange, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.housekeeping import Housekeeping
@@ -209,19 +209,13 @@ class FakePayments:
             raise RequestError(ErrorCode.BAD_MESSAGE, "unknown payment")
         return status
 
-    def snapshot_of_payer(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
-        return list(self.statuses.values())
-
-    def snapshot_of_payee(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
-        return []
-
     def position(self) -> Position:
         return Position(EPOCH, self.offset)
 
-    def changes_since(
-        self, position: Position, wallet: PublicKey
-    ) -> Sequence[PaymentChange] | None:
-        return None
+    async def read_stream(
+        self, wallet: PublicKey, *, as_payer: bool, since: Position | None
+    ) -> StreamRead:
+        return StreamRead(self.position(), None, tuple(self.statuses.values()) if as_payer else ())
 
     def tell(self, payer: PublicKey, status: PaymentStatus) -> None:
         """Tell the listeners of a change."""

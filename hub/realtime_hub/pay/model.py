@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import NewType
 
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import PaymentState, PaymentStatus, PayResign
+from realtime_protocol.messages import PaymentState, PaymentStatus, PayResign, Position
 
 PaymentId = NewType("PaymentId", bytes)
 
@@ -98,3 +98,14 @@ class PaymentChange:
     status: PaymentStatus
     resign: PayResign | None = None
     """A request to the payer to sign again; it stands in `status` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRead:
+    """One wallet's payments, as payer or as payee, at one point of the stream."""
+
+    head: Position
+    changes: tuple[PaymentChange, ...] | None
+    """What came after the position that was asked for; None when that can't be had."""
+    snapshot: tuple[PaymentStatus, ...] = ()
+    """Where the payments stand, when there are no `changes`."""

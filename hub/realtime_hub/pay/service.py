@@ -28,6 +28,7 @@ from realtime_hub.pay.model import (
     PaymentChange,
     PaymentId,
     PaymentLimits,
+    StreamRead,
 )
 from realtime_hub.pay.ports import (
     JournalFull,
@@ -194,6 +195,18 @@ class PaymentService:
         """Return a wallet's changes after *position*; None when they can't all be had."""
         self._require_recovered()
         return self._stream.since(position, wallet)
+
+    async def read_stream(
+        self, wallet: PublicKey, *, as_payer: bool, since: Position | None
+    ) -> StreamRead:
+        """Return a wallet's changes after *since*, or its payments where those can't be had."""
+        head = self.position()
+        changes = None if since is None else self.changes_since(since, wallet)
+        if changes is None:
+            read = self.snapshot_of_payer if as_payer else self.snapshot_of_payee
+            return StreamRead(head, None, tuple(read(wallet)))
+        own = (one for one in changes if wallet == (one.payer if as_payer else one.payee))
+        return StreamRead(head, tuple(own))
 
     # Preparing ----------------------------------------------------------------------------------
 

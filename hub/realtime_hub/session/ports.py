@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from realtime_hub.pay.model import PaymentChange
+from realtime_hub.pay.model import StreamRead
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
@@ -171,20 +171,15 @@ class SessionPayments(Protocol):
         """Return where a payment of this wallet stands."""
         ...
 
-    def snapshot_of_payer(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
-        """Return what this wallet pays."""
-        ...
-
-    def snapshot_of_payee(self, wallet: PublicKey) -> Sequence[PaymentStatus]:
-        """Return what is paid to this wallet."""
-        ...
-
     def position(self) -> Position:
-        """Return where the stream of payment changes is; RequestError before it is known."""
+        """Return up to where changes were delivered here; RequestError before that is known."""
         ...
 
-    def changes_since(
-        self, position: Position, wallet: PublicKey
-    ) -> Sequence[PaymentChange] | None:
-        """Return the wallet's changes after *position*; None when they can't be had."""
+    async def read_stream(
+        self, wallet: PublicKey, *, as_payer: bool, since: Position | None
+    ) -> StreamRead:
+        """Read what a wallet pays, or what is paid to it, at one point of the stream.
+
+        The point isn't before `position`. Whoever wants no hole holds changes before it asks.
+        """
         ...

@@ -4,12 +4,11 @@ The subscription is registered with its changes held before anything is read, so
 meanwhile waits behind the reply.
 """
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
 from msgspec import Raw
 
-from realtime_hub.pay.model import PaymentChange
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.fanout import payment_messages, read_at_head, trust_change_messages
 from realtime_hub.session.outbox import Urgency
@@ -108,23 +107,24 @@ class SubscriptionRequests:
             raise
         return _answer(subscription, head, head.offset, [encode_raw(status)])
 
-    def _with_payments(
+    async def _with_payments(
         self, session: LiveSession, subscription: Subscription, position: Position | None
     ) -> Answer:
-        payments, wallet = self._context.payments, session.wallet
-        head = payments.position()
-        as_payer = subscription.channel.kind is ChannelKind.PAY_OUT
-        changes = None if position is None else payments.changes_since(position, wallet)
-        if position is not None and changes is not None:
-            replay = _replayed(changes, subscription, wallet, as_payer=as_payer)
-            answer = _answer(subscription, head, position.offset, None, replay)
-        else:
-            read = payments.snapshot_of_payer if as_payer else payments.snapshot_of_payee
-            answer = _answer(
-                subscription, head, head.offset, [encode_raw(status) for status in read(wallet)]
-            )
         self._add(session, subscription)
-        return answer
+        try:
+            read = await self._context.payments.read_stream(
+                session.wallet,
+                as_payer=subscription.channel.kind is ChannelKind.PAY_OUT,
+                since=position,
+            )
+        except BaseException:
+            session.remove_subscription(subscription.number)
+            raise
+        if position is not None and read.changes is not None:
+            replay = [payment_messages(change, subscription) for change in read.changes]
+            return _answer(subscription, read.head, position.offset, None, replay)
+        snapshot = [encode_raw(status) for status in read.snapshot]
+        return _answer(subscription, read.head, read.head.offset, snapshot)
 
 
 def _watched(
@@ -136,20 +136,6 @@ def _watched(
     if not body.wallets:
         raise RequestError(ErrorCode.BAD_MESSAGE, "channel trust needs 1 to 256 wallets")
     return frozenset(PublicKey(wallet) for wallet in body.wallets)
-
-
-def _replayed(
-    changes: Sequence[PaymentChange],
-    subscription: Subscription,
-    wallet: PublicKey,
-    *,
-    as_payer: bool,
-) -> list[Change]:
-    return [
-        payment_messages(change, subscription)
-        for change in changes
-        if wallet == (change.payer if as_payer else change.payee)
-    ]
 
 
 def _answer(

@@ -547,6 +547,7 @@ async def test_a_payment_channel_begins_with_the_wallets_payments_or_catches_up(
         position = Position(hub.payments.epoch, 1)
         for channel, offsets in (("pay:@me", [3]), ("pay:in", [2])):
             client.send(RequestType.SUBSCRIBE, SubscribeRequest(channel, position))
+            await settle()
             answer, *pushes = client.wire.take()
             assert isinstance(answer, Reply)
             assert [push.offset for push in pushes if isinstance(push, Push)] == offsets
