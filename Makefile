@@ -54,6 +54,7 @@ check: $(VENV)/.test $(VENV)/.native ## Format, lint, strict types, import rules
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_tables.py --check
 	$(BIN)/python scripts/generate_vectors.py --check
+	$(BIN)/python scripts/generate_decision_vectors.py --check
 	$(BIN)/python scripts/generate_settings.py --check
 	$(BIN)/python scripts/check_deploy.py
 

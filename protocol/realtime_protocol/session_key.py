@@ -23,6 +23,7 @@ class Kind(StrEnum):
     QUOTE = "quote"
     RECEIPT = "receipt"
     EVENT = "event"
+    PRESENCE = "presence"
 
 
 def covered_bytes(kind: Kind, body: bytes) -> bytes:
@@ -57,6 +58,13 @@ def resume_body(*, domain: str, uri: str, sid: str, nonce: str) -> bytes:
     if any("\n" in field for field in fields):
         raise ValueError("no field of a resume proof holds a line feed")
     return "\n".join(fields).encode()
+
+
+def presence_body(*, audience: str, nonce: str) -> bytes:
+    """Return what a session key signs to show *audience*, which sent *nonce*, that it is here."""
+    if "\n" in audience or "\n" in nonce:
+        raise ValueError("no field of a proof of presence holds a line feed")
+    return f"{audience}\n{nonce}".encode()
 
 
 def _signing_key(seed: bytes) -> SigningKey:
