@@ -1,6 +1,7 @@
 """The only place that picks concrete classes: settings in, a hub out."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,7 +38,7 @@ from realtime_hub.readiness import Readiness, readiness_of
 from realtime_hub.route.service import QuoteService
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
-from realtime_hub.signatures import SignatureChecks
+from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_hub.surfaces.ws.engine import SessionEngine
@@ -46,6 +47,9 @@ from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits, TokenBucket
 from realtime_protocol.messages import TrustStatus
+from realtime_protocol.schnorrq import IMPLEMENTATION, is_native
+
+logger = logging.getLogger(__name__)
 
 FLEET_KEY_BYTES: Final = 32
 REST_ADDRESSES_MAX: Final = 65_536
@@ -128,7 +132,8 @@ async def build_hub(
         journal = SqlitePayments.open(state / _PAYMENTS_FILE)
         stack.callback(journal.close)
         watcher = _build_watcher(settings, journal, clock, entropy, stack)
-        signatures = SignatureChecks(pending_max=settings.signature_checks_pending_max)
+        signatures = _build_signatures(settings, clock, metrics)
+        stack.callback(signatures.close)
         log, cache, challenges = _build_shared(settings, watcher, clock, entropy, stack)
         book = _build_book(settings, log, cache, watcher, clock)
         admin_journal = SqliteAdminJournal(state / _TRUST_FILE, lambda: watcher.network_id)
@@ -181,6 +186,22 @@ async def build_hub(
             ),
         )
         yield _assemble(settings, watcher, book, auth, quotes, payments, clock, entropy, metrics)
+
+
+def _build_signatures(settings: HubSettings, clock: Clock, metrics: Metrics) -> SignatureChecks:
+    cost = measure_cost(clock.monotonic_s)
+    logger.info("signatures: %s, %.1f us a check here", IMPLEMENTATION, cost.check_ns / 1_000)
+    if not is_native():
+        logger.warning(warn_of_pure_python(cost))
+    signatures = SignatureChecks(
+        pending_max=settings.signature_checks_pending_max, cost=cost, metrics=metrics
+    )
+    metrics.watch(
+        "realtime_signature_checks_pending",
+        "Signature checks that wait or run",
+        lambda: signatures.pending,
+    )
+    return signatures
 
 
 def _build_watcher(

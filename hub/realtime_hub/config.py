@@ -65,7 +65,8 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     trust_l1_wallets_max: Count = 100_000
     trust_ttl_ms: Milliseconds = 5_000
     """How long an answer may be used without asking again."""
-    signature_checks_pending_max: Count = 1_024
+    signature_checks_pending_max: Annotated[int, Meta(ge=64, le=1_000_000)] = 1_024
+    """Signature checks that may wait or run; beyond it they are refused with 107."""
 
     target_tick_offset: Annotated[int, Meta(ge=3, le=600)] | None = None
     """Ticks from now to the tick of a prepared payment; default 5 on the devnet, 10 elsewhere."""

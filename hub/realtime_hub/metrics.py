@@ -14,6 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+_BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _LAG_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -58,6 +59,18 @@ class Metrics:
             "realtime_loop_lag_seconds",
             "How late the event loop ran",
             buckets=_LAG_BUCKETS_S,
+            registry=registry,
+        )
+        self.signature_batch_checks = Histogram(
+            "realtime_signature_batch_checks",
+            "Signature checks run together, by where: in the loop or in the thread",
+            ["where"],
+            buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.signature_checks_refused = Counter(
+            "realtime_signature_checks_refused",
+            "Signature checks refused because too many waited",
             registry=registry,
         )
         self.ticks = Counter(

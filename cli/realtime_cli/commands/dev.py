@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import json
 import signal
+import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +85,7 @@ async def _run(options: StackOptions, reload: bool) -> int:
 
 async def _serve(options: StackOptions, reload: bool) -> CliError:
     console = Console()
+    await asyncio.to_thread(warn_of_signatures, Console(sys.stderr))
     async with Stack(options) as stack:
         await asyncio.to_thread(_tell, console, stack.info, options.logs)
         reloading = asyncio.ensure_future(_reload(stack, console)) if reload else None
@@ -91,6 +94,16 @@ async def _serve(options: StackOptions, reload: bool) -> CliError:
         finally:
             if reloading is not None:
                 reloading.cancel()
+
+
+def warn_of_signatures(console: Console) -> None:
+    """Say at once what is slow without the native engine: the hub's own warning is in its log."""
+    from realtime_hub.signatures import measure_cost, warn_of_pure_python
+    from realtime_protocol.schnorrq import is_native
+
+    if not is_native():
+        warning = warn_of_pure_python(measure_cost(time.monotonic))
+        console.line(f"{console.paint('warning', 'yellow')}  {warning}")
 
 
 async def _reload(stack: Stack, console: Console) -> None:
