@@ -18,9 +18,16 @@ COMMANDS: Final = {
     "status": "show what a hub knows of a wallet",
     "quote": "ask for a quote; --watch follows it",
     "pay": "pay, and follow the payment to its end",
+    "keys": "show a hub's keys, or put a new one in the place of an old one (list, rotate)",
     "trust": "change a wallet's trust (set; administrator)",
 }
-_EXTRA: Final = {"serve": "hub", "dev": "hub,devnet", "devnet": "devnet", "demo": "hub,devnet"}
+_EXTRA: Final = {
+    "serve": "hub",
+    "keys": "hub",
+    "dev": "hub,devnet",
+    "devnet": "devnet",
+    "demo": "hub,devnet",
+}
 
 
 class Command(Protocol):

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from realtime_hub.adapters.chain_route_health import ChainRouteHealth
 from realtime_hub.adapters.contract_trust import ContractTrust
+from realtime_hub.adapters.key_files import SigningKeyFile, WatchedKeys, read_fleet_key
 from realtime_hub.adapters.memory_catalog import MemoryCatalog
 from realtime_hub.adapters.memory_challenges import MemoryChallenges
 from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
@@ -22,6 +21,7 @@ from realtime_hub.adapters.sqlite_payments import SqlitePayments
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
 from realtime_hub.auth.administration import Administration
 from realtime_hub.auth.challenges import ChallengeStore
+from realtime_hub.auth.decisions import Decisions
 from realtime_hub.auth.login import Logins
 from realtime_hub.auth.model import TrustChange
 from realtime_hub.auth.ports import TrustCache, TrustLog
@@ -40,6 +40,7 @@ from realtime_hub.session.context import HubContext, SessionSettings, build_cont
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
+from realtime_hub.surfaces.published_keys import key_routes
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_hub.surfaces.ws.engine import SessionEngine
 from realtime_protocol.codes import ErrorCode
@@ -51,11 +52,11 @@ from realtime_protocol.schnorrq import IMPLEMENTATION, is_native
 
 logger = logging.getLogger(__name__)
 
-FLEET_KEY_BYTES: Final = 32
 REST_ADDRESSES_MAX: Final = 65_536
 _PAYMENTS_FILE: Final = "payments.sqlite3"
 _TRUST_FILE: Final = "trust.sqlite3"
 _FLEET_KEY_FILE: Final = "fleet.key"
+_KEYS_REFRESH_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Hub:
     auth: AuthService
     quotes: QuoteService
     payments: PaymentService
+    keys: WatchedKeys
 
     async def run(self) -> None:
         """Own every long-running part until cancelled."""
@@ -110,11 +112,17 @@ class Hub:
             group.create_task(self.quotes.run(), name="quotes")
             group.create_task(self.payments.run(), name="payments")
             group.create_task(self.engine.run(), name="sessions")
+            group.create_task(self._follow_keys(), name="signing keys")
 
     async def _run_auth(self) -> None:
         # The journal's rows belong to a network, which must be known first.
         await self.watcher.wait_ready()
         await self.auth.run()
+
+    async def _follow_keys(self) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_REFRESH_S)
+            self.keys.refresh()
 
     async def drain(self) -> None:
         """Send every session elsewhere."""
@@ -129,6 +137,9 @@ async def build_hub(
     state = settings.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
+        keys = WatchedKeys(
+            SigningKeyFile(settings.signing_keys_path, settings.key_overlap_ms), clock, entropy
+        )
         journal = SqlitePayments.open(state / _PAYMENTS_FILE)
         stack.callback(journal.close)
         watcher = _build_watcher(settings, journal, clock, entropy, stack)
@@ -185,7 +196,9 @@ async def build_hub(
                 score_floor=((0, settings.payer_score_min),),
             ),
         )
-        yield _assemble(settings, watcher, book, auth, quotes, payments, clock, entropy, metrics)
+        yield _assemble(
+            settings, watcher, book, auth, quotes, payments, keys, clock, entropy, metrics
+        )
 
 
 def _build_signatures(settings: HubSettings, clock: Clock, metrics: Metrics) -> SignatureChecks:
@@ -239,7 +252,7 @@ def _build_shared(
         return MemoryTrustLog(entropy, cache), cache, MemoryChallenges(clock)
     redis = connect(settings.redis_url)
     stack.push_async_callback(redis.aclose)
-    key = _fleet_key(settings.fleet_key_file or settings.state / _FLEET_KEY_FILE, entropy)
+    key = read_fleet_key(settings.fleet_key_file or settings.state / _FLEET_KEY_FILE, entropy)
     log = RedisTrustLog(
         redis,
         network_id=lambda: watcher.network_id,
@@ -250,23 +263,6 @@ def _build_shared(
     )
     shared = RedisTrustCache(redis, lambda: watcher.network_id, key)
     return log, shared, RedisChallenges(redis)
-
-
-def _fleet_key(path: Path, entropy: Entropy) -> bytes:
-    """Return the fleet's key; make it at the first start, readable by its owner only."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != FLEET_KEY_BYTES:
-            raise OSError(
-                0, f"{path} has {len(key)} bytes, not {FLEET_KEY_BYTES}; copy the fleet's key"
-            ) from None
-        return key
-    key = entropy.token(FLEET_KEY_BYTES)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-    return key
 
 
 def _build_book(
@@ -293,11 +289,19 @@ def _assemble(
     auth: AuthService,
     quotes: QuoteService,
     payments: PaymentService,
+    keys: WatchedKeys,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
 ) -> Hub:
     """Connect the parts to each other and to the surfaces."""
+    decisions = Decisions(
+        book=book,
+        keys=lambda: keys.ring,
+        clock=clock,
+        fresh_ms=settings.decision_fresh_ms,
+        stale_ms=settings.decision_stale_ms,
+    )
     context = build_context(
         auth=auth,
         quotes=quotes,
@@ -329,11 +333,13 @@ def _assemble(
     public_app = build_rest_app(
         RestContext(
             auth=auth,
+            decisions=decisions,
             uri=settings.uri,
             domain_without_origin=settings.domain_without_origin,
             origins=settings.origins,
             readiness=readiness,
             admit=RestAdmission(clock, settings.requests_per_s, settings.requests_burst),
+            further=key_routes(lambda: keys.ring, clock),
         )
     )
     admin_app = build_admin_app(
@@ -349,6 +355,7 @@ def _assemble(
         auth=auth,
         quotes=quotes,
         payments=payments,
+        keys=keys,
     )
 
 

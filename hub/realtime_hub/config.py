@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
+from realtime_hub.keys import Purpose
+from realtime_protocol.decision import AUDIENCE_LETTERS_MAX, is_audience
 from realtime_protocol.identity import PublicKey, parse_identity
 from realtime_protocol.versions import WEBSOCKET_PATH
 
@@ -20,6 +22,11 @@ Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 
 DEVNET_CHAIN: Final = "devnet"
 DEVNET_CONTRACT_INDEX: Final = 29
+
+
+_QUOTE_USE_MS: Final = 600_000
+_EVENT_USE_MS: Final = 604_800_000
+"""A receiver of events may fetch them so late."""
 
 
 class SettingsError(ValueError):
@@ -46,6 +53,9 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Shared L2 and trust log; without it both live in this process."""
     fleet_key_file: Path | None = None
     """32 bytes that authenticate trust log entries between hubs; made in `state` when absent."""
+    keys_file: Path | None = None
+    """The hub's signing keys; default keys.json in `state`, made when absent. All hubs of a fleet
+    get a copy of one file."""
 
     chain: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z][a-z0-9-]*$")] = (
         DEVNET_CHAIN
@@ -65,6 +75,11 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     trust_l1_wallets_max: Count = 100_000
     trust_ttl_ms: Milliseconds = 5_000
     """How long an answer may be used without asking again."""
+    decision_fresh_ms: Milliseconds = 300_000
+    """How long a signed decision may be used for everything."""
+    decision_stale_ms: Milliseconds = 3_600_000
+    """How long after its issue a reader's policy may still list it: the longest that a device
+    without a network can miss a block."""
     signature_checks_pending_max: Annotated[int, Meta(ge=64, le=1_000_000)] = 1_024
     """Signature checks that may wait or run; beyond it they are refused with 107."""
 
@@ -103,6 +118,20 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         if self.contract_index is None and self.chain == DEVNET_CHAIN:
             return DEVNET_CONTRACT_INDEX
         return self.contract_index
+
+    @property
+    def signing_keys_path(self) -> Path:
+        """Where the hub's signing keys lie."""
+        return self.keys_file or self.state / "keys.json"
+
+    @property
+    def key_overlap_ms(self) -> dict[Purpose, int]:
+        """How long what a key signed can be used: so long it stays published."""
+        return {
+            Purpose.DECISION: self.decision_stale_ms,
+            Purpose.QUOTE: _QUOTE_USE_MS,
+            Purpose.EVENT: _EVENT_USE_MS,
+        }
 
     @property
     def admin_key(self) -> PublicKey | None:
@@ -155,6 +184,17 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
             raise SettingsError(
                 f"hub.origins: {origin!r} = {domain!r} is not like 'https://app.example' = "
                 "'app.example'"
+            )
+    if settings.decision_fresh_ms > settings.decision_stale_ms:
+        raise SettingsError(
+            f"hub.decision_fresh_ms: {settings.decision_fresh_ms} is more than decision_stale_ms, "
+            f"{settings.decision_stale_ms}; a decision is fresh first, then stale"
+        )
+    for domain in (*settings.origins.values(), settings.domain_without_origin or "x"):
+        if not is_audience(domain):
+            raise SettingsError(
+                f"hub.origins, native_domain: {domain!r} can't be the audience of a decision, "
+                f"which has 1 to {AUDIENCE_LETTERS_MAX} letters without a space"
             )
     if settings.contract_index is not None and settings.admin is None:
         raise SettingsError(

@@ -1,6 +1,7 @@
 """REST over a real socket, with a wallet's real signatures."""
 
 import asyncio
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from realtime_cli.stack import StackInfo
-from realtime_protocol.messages import Scheme
+from realtime_protocol.decision import Decision, verify_decision
+from realtime_protocol.identity import PublicKey, encode_identity
+from realtime_protocol.messages import Scheme, TrustStatus
 from realtime_protocol.qubic.contract_abi import ChainStatus
 from realtime_protocol.schnorrq import keypair
 from realtime_protocol.wallet_signatures import sign_login
@@ -42,6 +45,7 @@ class Rest:
         self._info = info
         self.keys = keypair(demo_seed(info, 0))
         self.identity = info.wallets[0]
+        self.domain = info.rest_url.split("/")[2]
 
     async def get(self, path: str) -> Answer:
         return await asyncio.to_thread(ask, self._info.rest_url + path)
@@ -64,6 +68,20 @@ class Rest:
         }
 
 
+async def decided(rest: Rest, text: str, audience: str) -> Decision:
+    """Verify a decision by the keys that the hub publishes."""
+    _, answer = await rest.get("/keys")
+    keys = {
+        bytes.fromhex(key["key_id"]): bytes.fromhex(key["public_key"])
+        for key in answer["keys"]
+        if key["purpose"] == "decision"
+    }
+    signed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    decision = verify_decision(signed, keys, audience=audience)
+    assert encode_identity(PublicKey(decision.wallet)) == rest.identity
+    return decision
+
+
 @asynccontextmanager
 async def rest_hub(folder: Path) -> AsyncIterator[tuple[Rest, StackInfo]]:
     async with running_stack(folder) as info:
@@ -75,6 +93,7 @@ async def test_a_wallet_verifies_once_and_its_status_is_told(tmp_path: Path) -> 
         body = await rest.signed()
         status, answer = await rest.post("/verify", body)
         assert (status, answer["valid"], answer["status"]) == (200, True, "ACTIVE")
+        assert (await decided(rest, answer["decision"], rest.domain)).nonce is not None
         again = await rest.post("/verify", body)
         assert (again[0], again[1]["code"]) == (401, 201)
 
@@ -98,3 +117,6 @@ async def test_a_wallet_verifies_once_and_its_status_is_told(tmp_path: Path) -> 
         assert (status, answer["status"], answer["trust_score"]) == (200, "BLOCKED", 0)
         status, answer = await rest.post("/verify", await rest.signed())
         assert (answer["valid"], answer["status"]) == (True, "BLOCKED")
+        assert (await decided(rest, answer["decision"], rest.domain)).status is TrustStatus.BLOCKED
+        status, answer = await rest.get(f"/decision/{rest.identity}?audience=door-7")
+        assert (await decided(rest, answer["decision"], "door-7")).status is TrustStatus.BLOCKED

@@ -7,7 +7,7 @@ from typing import Final
 from realtime_hub.auth.administration import Administration, ProcessedTick
 from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
 from realtime_hub.auth.login import Logins, ProvenLogin
-from realtime_hub.auth.model import TrustChange
+from realtime_hub.auth.model import TrustChange, VerifiedWallet
 from realtime_hub.auth.trust import TrustBook
 from realtime_hub.clock import Clock, Entropy
 from realtime_protocol.codes import ErrorCode
@@ -116,7 +116,7 @@ class AuthService:
         signature: bytes,
         domain: str,
         message: str | None = None,
-    ) -> Trust:
+    ) -> VerifiedWallet:
         """Check a signature over an issued challenge, once; return the wallet's trust.
 
         *message*, where given, is compared byte for byte with the hub's own text.
@@ -140,7 +140,7 @@ class AuthService:
             issued.challenge, wallet=wallet, scheme=scheme, signature=signature
         )
         [trust] = await self._book.get([wallet])
-        return trust
+        return VerifiedWallet(trust, issued.challenge.nonce)
 
     # Trust ----------------------------------------------------------------------------------
 

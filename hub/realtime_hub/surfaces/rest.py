@@ -1,7 +1,8 @@
-"""REST for backends and devices: challenge, verify, status, health."""
+"""REST for backends and devices: challenge, verify, status, decision, health."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
 
 from msgspec import Meta, Struct
@@ -13,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from realtime_hub.auth.decisions import SignedDecision
+from realtime_hub.auth.model import VerifiedWallet
 from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.problems import (
     handle_http_error,
@@ -49,7 +52,7 @@ class RestAuth(Protocol):
         signature: bytes,
         domain: str,
         message: str | None,
-    ) -> Trust:
+    ) -> VerifiedWallet:
         """Check the signature over the challenge's text, once; raise RequestError."""
         ...
 
@@ -58,17 +61,30 @@ class RestAuth(Protocol):
         ...
 
 
+class RestDecisions(Protocol):
+    """What REST needs of whoever signs decisions."""
+
+    async def issue(
+        self, wallet: PublicKey, *, audience: str, nonce: str | None = None
+    ) -> SignedDecision:
+        """Sign what is known of a wallet; RequestError 103 or 108."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RestContext:
     """What the REST surface works with."""
 
     auth: RestAuth
+    decisions: RestDecisions
     uri: str
     domain_without_origin: str | None
     origins: Mapping[str, str]
     readiness: Callable[[], Readiness]
     admit: Callable[[str], None]
     """Counts a request from this address; raises RequestError 106 at the limit."""
+    further: Sequence[Route] = field(default=())
+    """Routes of other parts on the same port."""
 
 
 class ChallengeBody(Struct, forbid_unknown_fields=True):
@@ -103,6 +119,8 @@ def build_rest_app(context: RestContext) -> Starlette:
             Route(f"{REST_PREFIX}/challenge", routes.challenge, methods=["POST"]),
             Route(f"{REST_PREFIX}/verify", routes.verify, methods=["POST"]),
             Route(f"{REST_PREFIX}/status/{{wallet}}", routes.status, methods=["GET"]),
+            Route(f"{REST_PREFIX}/decision/{{wallet}}", routes.decision, methods=["GET"]),
+            *context.further,
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
         ],
@@ -141,7 +159,11 @@ class _RestRoutes:
         return json_response({"challenge_id": challenge_id, "text": text, "expires_ms": expires_ms})
 
     async def verify(self, request: Request) -> Response:
-        """Check a signed challenge; the answer is the wallet's trust."""
+        """Check a signed challenge; the answer is the wallet's trust, and a decision on it.
+
+        The decision names the challenge's nonce, and its domain as the audience. It is null while
+        the wallet's trust can't be vouched for.
+        """
         self._admit(request)
         body = await read_json(request, VerifyBody)
         scheme = _SCHEMES.get(body.scheme)
@@ -150,15 +172,52 @@ class _RestRoutes:
                 ErrorCode.UNSUPPORTED_SCHEME, f"scheme {body.scheme!r}; send wc, k12 or raw"
             )
         wallet = _parse_wallet(body.wallet_address)
-        trust = await self._context.auth.verify_rest(
+        domain = self._domain(request)
+        verified = await self._context.auth.verify_rest(
             body.challenge_id,
             wallet,
             scheme=scheme,
             signature=_parse_signature(body.signature),
-            domain=self._domain(request),
+            domain=domain,
             message=body.message,
         )
-        return json_response({"valid": True, **describe_trust(wallet, trust)})
+        answer = {"valid": True, **describe_trust(wallet, verified.trust)}
+        return json_response({**answer, "decision": await self._decide(wallet, domain, verified)})
+
+    async def _decide(self, wallet: PublicKey, domain: str, verified: VerifiedWallet) -> str | None:
+        try:
+            issued = await self._context.decisions.issue(
+                wallet, audience=domain, nonce=verified.nonce
+            )
+        except RequestError as error:
+            if error.code is not ErrorCode.BACKBONE_UNAVAILABLE:
+                raise
+            return None
+        return _base64url(issued.signed)
+
+    async def decision(self, request: Request) -> Response:
+        """Sign what is known of a wallet, for the audience that is named."""
+        self._admit(request)
+        wallet = _parse_wallet(request.path_params["wallet"])
+        audience = request.query_params.get("audience")
+        if audience is None:
+            raise RequestError(
+                ErrorCode.BAD_MESSAGE, "name the reader of the decision: ?audience=door-7"
+            )
+        issued = await self._context.decisions.issue(wallet, audience=audience)
+        told = issued.decision
+        return json_response(
+            {
+                "wallet": encode_identity(wallet),
+                "status": told.status.name,
+                "trust_score": told.score,
+                "seq": told.seq,
+                "fresh_until_ms": told.fresh_until_ms,
+                "stale_until_ms": told.stale_until_ms,
+                "key_id": told.key_id.hex(),
+                "decision": _base64url(issued.signed),
+            }
+        )
 
     async def status(self, request: Request) -> Response:
         """Tell what is known of a wallet."""
@@ -214,6 +273,10 @@ def _reason_name(reason: int) -> str:
         return TrustReason(reason).name.lower()
     except ValueError:
         return str(reason)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _parse_wallet(text: str) -> PublicKey:

@@ -1,19 +1,30 @@
 """REST: what comes in is parsed strictly, what goes out names its code."""
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
 from asgi import Answer, call
+from realtime_hub.auth.decisions import SignedDecision
+from realtime_hub.auth.model import VerifiedWallet
 from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_protocol.codes import ErrorCode
+from realtime_protocol.decision import (
+    Decision,
+    key_id_of,
+    parse_decision,
+    sign_decision,
+)
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, encode_identity
 from realtime_protocol.messages import Scheme, Trust, TrustReason, TrustStatus, TrustTier
+from realtime_protocol.session_key import session_public_key
 
 WALLET = PublicKey(bytes(range(32)))
+SEED = bytes(32)
 IDENTITY = encode_identity(WALLET)
 TRUST = Trust(TrustStatus.ACTIVE, 80, 7, 0, TrustTier.L1, 3, 1_764_000_005_000)
 
@@ -41,11 +52,11 @@ class FakeAuth:
         signature: bytes,
         domain: str,
         message: str | None,
-    ) -> Trust:
+    ) -> VerifiedWallet:
         self.asked.append(("verify", challenge_id, wallet, scheme, signature, domain, message))
         if self.refusal:
             raise self.refusal
-        return TRUST
+        return VerifiedWallet(TRUST, "nonce-1")
 
     async def get(self, wallets: list[PublicKey]) -> list[Trust]:
         if self.refusal:
@@ -58,11 +69,45 @@ def auth() -> FakeAuth:
     return FakeAuth()
 
 
+class FakeDecisions:
+    """Signs whatever it is asked for."""
+
+    def __init__(self) -> None:
+        self.refusal: Exception | None = None
+
+    async def issue(
+        self, wallet: PublicKey, *, audience: str, nonce: str | None = None
+    ) -> SignedDecision:
+        if self.refusal:
+            raise self.refusal
+        decision = Decision(
+            wallet=wallet,
+            status=TRUST.status,
+            score=TRUST.score,
+            seq=7,
+            epoch=bytes(8),
+            issued_ms=1,
+            fresh_until_ms=2,
+            stale_until_ms=3,
+            audience=audience,
+            session_key=None,
+            key_id=key_id_of(session_public_key(SEED)),
+            nonce=nonce,
+        )
+        return SignedDecision(decision, sign_decision(SEED, decision))
+
+
 @pytest.fixture
-def app(auth: FakeAuth) -> Any:
+def decisions() -> FakeDecisions:
+    return FakeDecisions()
+
+
+@pytest.fixture
+def app(auth: FakeAuth, decisions: FakeDecisions) -> Any:
     return build_rest_app(
         RestContext(
             auth=auth,
+            decisions=decisions,
             uri="ws://127.0.0.1:8080/v1",
             domain_without_origin="127.0.0.1:8080",
             origins={"https://app.example": "app.example"},
@@ -214,3 +259,49 @@ async def test_a_page_of_an_allowed_origin_may_read_the_answer_and_another_may_n
     )
     assert allowed.headers["access-control-allow-origin"] == "https://app.example"
     assert "access-control-allow-origin" not in evil.headers
+
+
+def carried(text: str) -> Decision:
+    return parse_decision(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+async def test_a_decision_is_for_the_audience_that_is_named(app: Any) -> None:
+    answer = await call(app, "GET", f"/api/v1/decision/{IDENTITY}?audience=door-7")
+    told = answer.json()
+    decision = carried(told.pop("decision"))
+    assert (decision.wallet, decision.audience, decision.nonce) == (WALLET, "door-7", None)
+    assert told == {
+        "wallet": IDENTITY,
+        "status": "ACTIVE",
+        "trust_score": 80,
+        "seq": 7,
+        "fresh_until_ms": 2,
+        "stale_until_ms": 3,
+        "key_id": decision.key_id.hex(),
+    }
+
+
+async def test_a_decision_without_an_audience_is_refused_with_the_remedy(app: Any) -> None:
+    answer = await call(app, "GET", f"/api/v1/decision/{IDENTITY}")
+    assert (answer.status, answer.json()["code"]) == (400, 103)
+    assert "?audience=door-7" in answer.json()["detail"]
+
+
+async def test_a_verified_wallet_gets_a_decision_for_the_domain_and_the_nonce(
+    app: Any, decisions: FakeDecisions
+) -> None:
+    body = {
+        "challenge_id": "id-1",
+        "wallet_address": IDENTITY,
+        "scheme": "wc",
+        "signature": "00" * 64,
+    }
+    answer = await post(app, "/api/v1/verify", body)
+    decision = carried(answer.json()["decision"])
+    assert (decision.audience, decision.nonce) == ("127.0.0.1:8080", "nonce-1")
+
+    decisions.refusal = RequestError(ErrorCode.BACKBONE_UNAVAILABLE)
+    answer = await post(app, "/api/v1/verify", body)
+    assert (answer.status, answer.json()["decision"]) == (200, None)
+    decisions.refusal = RequestError(ErrorCode.BAD_MESSAGE)
+    assert (await post(app, "/api/v1/verify", body)).status == 400
