@@ -16,6 +16,8 @@ class Engine(Protocol):
     """What both offer; `object` so that a test can pass what a type checker would refuse."""
 
     IMPLEMENTATION: str
+    CACHED_KEYS_MAX: int
+    KEY_CACHE_BYTES_MAX: int
 
     def k12(self, data: object, length: object = ...) -> bytes: ...
     def public_key(self, private_key: object, /) -> bytes: ...

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "dev": "run hub and simulated Qubic network together (make run)",
     "devnet": "run the simulated Qubic network alone",
     "demo": "run the whole story: log in, pay, be blocked, with times",
+    "doctor": "check installation, speed and settings; say what to do (--json)",
     "wallet": "make a wallet, show it, sign a text (new, show, sign)",
     "login": "log in and show the session; --watch follows trust changes",
     "status": "show what a hub knows of a wallet",

@@ -20,7 +20,7 @@ from realtime_protocol import schnorrq
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.schnorrq import SignedMessage
-from realtime_protocol.signature_samples import duration_ns, sample_message
+from realtime_protocol.signature_timing import duration_ns, sample_message
 
 LOOP_NS_MAX: Final = 1_000_000
 """So much work in one batch may run in the loop."""
@@ -72,9 +72,7 @@ def warn_of_pure_python(cost: CheckCost) -> str:
     """Say what signatures without the native engine cost here, and what to install."""
     return (
         f"signatures run in pure Python: {cost.check_ns / 1e6:.1f} ms a check here, about 100 "
-        "times slower than the native module. Install a C compiler (apt-get install gcc), then "
-        "compile: make native in the source tree, or pip install --force-reinstall --no-deps "
-        "--no-binary qubic-realtime qubic-realtime"
+        f"times slower than the native module; {schnorrq.HOW_TO_COMPILE}"
     )
 
 

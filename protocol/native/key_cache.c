@@ -17,6 +17,8 @@ struct set {
 /* About 3.3 MB, of which the system gives what is used. */
 static struct set sets[SETS];
 
+const size_t KEY_CACHE_BYTES_MAX = sizeof sets;
+
 /* Keys that crowd into one set cost their owners' own hits, and no more than that. */
 static struct set *set_of(const uint8_t *public_key) {
     uint64_t mixed = (load_u64(public_key) ^ load_u64(public_key + 16)) * 0x9E3779B97F4A7C15;

@@ -4,6 +4,7 @@
 #define REALTIME_KEY_CACHE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "verification.h"
@@ -14,6 +15,9 @@ struct prepared_key {
 };
 
 enum { CACHED_KEYS_MAX = 4096 };
+
+/* The memory of a full cache. */
+extern const size_t KEY_CACHE_BYTES_MAX;
 
 bool key_cache_get(const uint8_t *public_key, struct prepared_key *key);
 void key_cache_put(const uint8_t *public_key, const struct prepared_key *key);

@@ -8,6 +8,7 @@
 
 #include "identity.h"
 #include "k12.h"
+#include "key_cache.h"
 #include "schnorrq.h"
 
 enum {
@@ -384,6 +385,12 @@ static int execute(PyObject *module) {
     PyObject *path = PyUnicode_FromFormat("native (%s)", schnorrq_path());
     int result = PyModule_AddObjectRef(module, "IMPLEMENTATION", path);
     Py_XDECREF(path);
+    if (result == 0) {
+        result = PyModule_AddIntConstant(module, "CACHED_KEYS_MAX", CACHED_KEYS_MAX);
+    }
+    if (result == 0) {
+        result = PyModule_AddIntConstant(module, "KEY_CACHE_BYTES_MAX", (long)KEY_CACHE_BYTES_MAX);
+    }
     return result;
 }
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 IMPLEMENTATION: Final[str]
+CACHED_KEYS_MAX: Final[int]
+KEY_CACHE_BYTES_MAX: Final[int]
 
 def k12(data: bytes, length: int = 32) -> bytes: ...
 def public_key(private_key: bytes, /) -> bytes: ...

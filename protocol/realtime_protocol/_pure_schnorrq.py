@@ -21,7 +21,9 @@ DIGEST_BYTES: Final = 32
 RECORD_BYTES: Final = KEY_BYTES + DIGEST_BYTES + SIGNATURE_BYTES
 
 # Verdicts on keys that are kept, with their multiples: about 8 KiB each.
-KEYS_MAX: Final = 1024
+CACHED_KEYS_MAX: Final = 1024
+KEY_CACHE_BYTES_MAX: Final = CACHED_KEYS_MAX * 5_500
+"""About: numbers of Python's own, measured with tracemalloc."""
 
 
 def k12(data: bytes, length: int = DIGEST_BYTES) -> bytes:
@@ -119,7 +121,7 @@ def refusal_of_key(public_key: bytes) -> str | None:
     return verdict if isinstance(verdict, str) else None
 
 
-@lru_cache(maxsize=KEYS_MAX)
+@lru_cache(maxsize=CACHED_KEYS_MAX)
 def _judge(public_key: bytes) -> fourq.Multiples | str:
     """Return the key's multiples, or why it is refused."""
     if public_key[15] & 0x80:

@@ -25,11 +25,15 @@ _NATIVE: Final = "realtime_protocol._native"
 _PURE: Final = "realtime_protocol._pure_schnorrq"
 
 
-class _Engine(Protocol):
+class Engine(Protocol):
     """An implementation; each checks its arguments in the same way, with the same errors."""
 
     __name__: str
     IMPLEMENTATION: str
+    CACHED_KEYS_MAX: int
+    """How many decoded keys it remembers, for wallets that come again."""
+    KEY_CACHE_BYTES_MAX: int
+    """The memory that they take, all together."""
 
     def k12(self, data: bytes, length: int = ...) -> bytes: ...
     def public_key(self, private_key: bytes, /) -> bytes: ...
@@ -40,34 +44,41 @@ class _Engine(Protocol):
     def refusal_of_key(self, public_key: bytes, /) -> str | None: ...
 
 
-def _pick_engine() -> _Engine:
+def _pick_engine() -> Engine:
     try:
         native = importlib.import_module(_NATIVE)
     except ModuleNotFoundError as error:
         # Only its absence is expected; one that is there and broken must not go unnoticed.
         if error.name != _NATIVE:
             raise
-        return cast(_Engine, importlib.import_module(_PURE))
-    return cast(_Engine, native)
+        return cast(Engine, importlib.import_module(_PURE))
+    return cast(Engine, native)
 
 
-_engine: Final = _pick_engine()
-IMPLEMENTATION: Final[str] = _engine.IMPLEMENTATION
+ENGINE: Final = _pick_engine()
+"""The implementation that does the work here."""
+IMPLEMENTATION: Final[str] = ENGINE.IMPLEMENTATION
 """What does the work here, for people: "pure Python" or the native path that this machine takes."""
+
+HOW_TO_COMPILE: Final = (
+    "install a C compiler (apt-get install gcc), then: make native in the source tree, or "
+    "pip install --force-reinstall --no-deps --no-binary qubic-realtime qubic-realtime"
+)
+"""What gives a machine the native engine."""
 
 
 def is_native() -> bool:
     """Tell whether the compiled engine does the work; pure Python is about 100 times slower."""
-    return _engine.__name__ == _NATIVE
+    return ENGINE.__name__ == _NATIVE
 
 
 # The engines' own functions, without a wrapper: a verification is about as quick as three calls.
-k12 = _engine.k12
-sign = _engine.sign
-verify = _engine.verify
-verify_many = _engine.verify_many
-verify_records = _engine.verify_records
-refusal_of_key = _engine.refusal_of_key
+k12 = ENGINE.k12
+sign = ENGINE.sign
+verify = ENGINE.verify
+verify_many = ENGINE.verify_many
+verify_records = ENGINE.verify_records
+refusal_of_key = ENGINE.refusal_of_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +102,4 @@ def keypair(seed: str) -> KeyPair:
         raise ValueError(f"a seed has exactly {SEED_LETTERS} letters a to z")
     subseed = k12(bytes(ord(letter) - ord("a") for letter in seed))
     private_key = k12(subseed)
-    return KeyPair(subseed, private_key, _engine.public_key(private_key))
+    return KeyPair(subseed, private_key, ENGINE.public_key(private_key))

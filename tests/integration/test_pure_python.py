@@ -13,7 +13,7 @@ WITHOUT_NATIVE = (
     "import sys; sys.modules['realtime_protocol._native'] = None; "
     "from realtime_cli.main import main; sys.exit(main(sys.argv[1:]))"
 )
-REMEDY = "Install a C compiler (apt-get install gcc), then compile: make native"
+REMEDY = "install a C compiler (apt-get install gcc), then: make native"
 FREE = ["--port", "0", "--admin-port", "0", "--node", "127.0.0.1:9"]
 
 
@@ -49,3 +49,15 @@ def test_dev_warns_before_it_starts_anything(tmp_path: Path) -> None:
         process.communicate(timeout=20)
     assert warning.startswith("warning  signatures run in pure Python: ")
     assert REMEDY in warning
+
+
+def test_doctor_says_that_it_is_wrong_and_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALTIME_HUB_PORT", "0")
+    monkeypatch.setenv("REALTIME_HUB_ADMIN_PORT", "0")
+    with start(tmp_path, "doctor") as process:
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "wrong  signatures      pure Python, about 100 times slower than native" in out
+    assert REMEDY in out

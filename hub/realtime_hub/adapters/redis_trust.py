@@ -97,6 +97,21 @@ def connect(url: str) -> Redis:
     )
 
 
+async def trouble_at(url: str) -> str | None:
+    """Say why no hub can use the Redis at *url* now; None when it answers."""
+    try:
+        client = connect(url)
+    except ValueError as error:
+        return str(error)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as error:
+        return str(error) or type(error).__name__
+    finally:
+        await client.aclose()
+    return None
+
+
 class _Keys:
     """The names in Redis, for one network."""
 

@@ -18,7 +18,7 @@ from realtime_hub.signatures import (
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.schnorrq import SignedMessage
-from realtime_protocol.signature_samples import sample_message
+from realtime_protocol.signature_timing import sample_message
 
 DEAR = CheckCost(check_ns=THREAD_NS_MAX, kibibyte_ns=0)
 """Each check goes to the thread, alone."""

@@ -222,7 +222,7 @@ def test_signing_with_keys_of_another_length_is_refused() -> None:
 
 
 def test_judged_keys_are_kept_up_to_a_bound() -> None:
-    assert _pure_schnorrq._judge.cache_parameters()["maxsize"] == _pure_schnorrq.KEYS_MAX
+    assert _pure_schnorrq._judge.cache_parameters()["maxsize"] == _pure_schnorrq.CACHED_KEYS_MAX
     assert _pure_schnorrq.verify(KEYS.public_key, MESSAGE, SIGNATURE)
     hits = _pure_schnorrq._judge.cache_info().hits
     assert _pure_schnorrq.verify(KEYS.public_key, MESSAGE, SIGNATURE)

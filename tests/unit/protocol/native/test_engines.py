@@ -44,6 +44,11 @@ def test_each_engine_says_what_it_is() -> None:
         assert each.IMPLEMENTATION.startswith(name)
 
 
+def test_the_memory_of_the_key_cache_is_bounded_and_told(engine: Engine) -> None:
+    assert 1_000 <= engine.CACHED_KEYS_MAX <= 100_000
+    assert 500 <= engine.KEY_CACHE_BYTES_MAX // engine.CACHED_KEYS_MAX <= 8_192
+
+
 def many(*items: object) -> Callable[[Engine], object]:
     return lambda engine: engine.verify_many(items)
 

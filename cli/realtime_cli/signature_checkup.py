@@ -1,0 +1,94 @@
+"""Which signatures run here, whether they are right, and how quick they are."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from nacl import bindings
+
+from realtime_cli.findings import Finding, fine, wrong
+from realtime_protocol.schnorrq import ENGINE, HOW_TO_COMPILE, is_native
+from realtime_protocol.signature_timing import (
+    SECOND_NS,
+    SignatureWorks,
+    Work,
+    median_ns,
+    sample_message,
+)
+
+YARDSTICK: Final = "Ed25519 verify (PyNaCl)"
+COMPILERS: Final = ("cc", "gcc", "clang")
+_EMPTY_DIGEST: Final = "1ac2d450fc3b4205d19da7bfca1b37513c0803577ac7167f06fe2ce1f0ef39e5"
+
+
+def check_verdicts() -> Finding:
+    """Sign, verify, and verify what was changed."""
+    name, path = "signatures", ENGINE.IMPLEMENTATION
+    key, digest, signature = sample_message(0)
+    good, forged = (key, digest, signature), (key, digest[::-1], signature)
+    verdicts = [ENGINE.verify(*good), ENGINE.verify(*forged)]
+    verdicts += ENGINE.verify_many([good, forged] * 8)
+    if verdicts != [True, False] * 9 or ENGINE.k12(b"").hex() != _EMPTY_DIGEST:
+        return wrong(
+            name,
+            f"{path} gives wrong answers",
+            "compile anew (make native) or set REALTIME_NATIVE=0 and reinstall; please report it",
+            path=path,
+        )
+    if not is_native():
+        return wrong(
+            name, "pure Python, about 100 times slower than native", HOW_TO_COMPILE, path=path
+        )
+    return fine(name, path, path=path)
+
+
+def check_key_cache() -> Finding:
+    """Tell what the memory of decoded keys may take."""
+    keys, size = ENGINE.CACHED_KEYS_MAX, ENGINE.KEY_CACHE_BYTES_MAX
+    text = f"{keys:,} wallets in {size / 1e6:.1f} MB at most"
+    return fine("key cache", text, keys_max=keys, bytes_max=size)
+
+
+def check_compiler(environ: Mapping[str, str] = os.environ) -> Finding:
+    """Tell which compiler an installation would take."""
+    given = shlex.split(environ.get("CC", ""))[:1]
+    path = next(filter(None, map(shutil.which, given or COMPILERS)), None)
+    if path is not None:
+        return fine("compiler", path, path=path)
+    text = "none found (cc, gcc, clang, or CC)"
+    if is_native():
+        return fine("compiler", f"{text}; none is needed now", path=None)
+    return wrong("compiler", text, "apt-get install gcc", path=None)
+
+
+def measure_rates(now_s: Callable[[], float]) -> dict[str, float]:
+    """Return operations a second of each kind, PyNaCl's Ed25519 among them; takes half a second."""
+    works, native = SignatureWorks(ENGINE), is_native()
+    times, often = (32, 1_000) if native else (2, 20)
+    measured = median_ns(
+        {
+            "verify, 1 of a new key": works.verify_cold(times),
+            "verify, 1 of a known key": works.verify_cached(times),
+            "verify, 64 of known keys": works.batch_cached(64),
+            "sign": works.sign(times),
+            "k12 of 64 bytes": works.hash_short(often),
+            YARDSTICK: verify_ed25519(32),
+        },
+        rounds=15 if native else 1,
+        now_s=now_s,
+    )
+    return {name: SECOND_NS / spent_ns for name, spent_ns in measured.items()}
+
+
+def verify_ed25519(times: int) -> Work:
+    """The yardstick: libsodium's verification of a 32-byte message, called from Python."""
+    public_key, secret_key = bindings.crypto_sign_seed_keypair(bytes(32))
+    signed = bindings.crypto_sign(bytes(32), secret_key)
+
+    def verified() -> None:
+        for _ in range(times):
+            bindings.crypto_sign_open(signed, public_key)
+
+    return Work(times, lambda: verified)
