@@ -13,7 +13,16 @@ from typing import Final
 
 # Program -> Debian's package.
 PROGRAMS: Final = {"clang": "clang", "valgrind": "valgrind", "chromium": "chromium"}
+# Header -> Debian's package.
+HEADERS: Final = {"sodium.h": "libsodium-dev"}
 INSTALL_S_MAX: Final = 600
+
+
+def lacks_header(name: str) -> bool:
+    """Tell whether the compiler finds no such header."""
+    source = f"#include <{name}>\n".encode()
+    test = ["cc", "-E", "-x", "c", "-", "-o", "/dev/null"]
+    return subprocess.run(test, input=source, capture_output=True, check=False).returncode != 0
 
 
 def lacks_sanitizers() -> bool:
@@ -51,6 +60,7 @@ def install(packages: Sequence[str]) -> None:
 def main() -> None:
     """Get what is missing; whether a test can do without is the test's to say."""
     missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
+    missing += [package for name, package in HEADERS.items() if lacks_header(name)]
     if missing:
         install(missing)
     if shutil.which("clang") and lacks_sanitizers():

@@ -4,6 +4,10 @@
 
 export { toHex } from "./bytes.js";
 export {
+  DecisionRefused, deviceTimeMs, keyIdOf, parseDecision, supersedes, verifyDecision, weighDecision,
+  type Decision, type DecisionKeys, type DecisionRefusal, type Freshness, type Verdict,
+} from "./decision.js";
+export {
   ConnectionClosed, LocalProtocolError, OutcomeUnknown, RealtimeError, Refused,
   RemoteProtocolError, RequestError, SlowReader,
 } from "./errors.js";
