@@ -340,8 +340,7 @@ class Client:
 
     def feed(self, message: bytes) -> None:
         """Send any message."""
-        self.live.receive(message)
-        self.live.flush()
+        self.live.receive([message])
 
     async def ask(self, kind: RequestType, body: object) -> Any:
         """Send a request; return its reply's body or the error, and drop what came before it."""

@@ -26,6 +26,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self._registry = registry
+        self._reporters: list[Callable[[], None]] = []
         self.sessions = Gauge("realtime_sessions", "Logged-in sessions", registry=registry)
         self.connections = Gauge(
             "realtime_connections", "Open WebSocket connections", registry=registry
@@ -81,6 +82,12 @@ class Metrics:
         """Expose what *read* returns at each scrape as a gauge."""
         Gauge(name, text, registry=self._registry).set_function(read)
 
+    def before_reading(self, report: Callable[[], None]) -> None:
+        """Call *report* before each scrape: for what is too frequent to be counted here at once."""
+        self._reporters.append(report)
+
     def exposition(self) -> tuple[bytes, str]:
         """Return the metrics as text and their content type."""
+        for report in self._reporters:
+            report()
         return generate_latest(self._registry), CONTENT_TYPE_LATEST

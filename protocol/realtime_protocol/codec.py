@@ -6,7 +6,7 @@ request ``[type, id, body]``, reply ``[type | 0x40, id, body]``, error reply
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from msgspec import Meta, MsgspecError, Raw, Struct, ValidationError, msgpack
 
@@ -32,6 +32,7 @@ from realtime_protocol.messages import (
 )
 
 _Body = TypeVar("_Body", bound=Body)
+_RequestBody = TypeVar("_RequestBody")
 
 _NIL: Final = Raw(b"\xc0")
 
@@ -40,6 +41,14 @@ class _RequestEnvelope(Struct, array_like=True, frozen=True, gc=False):
     type: Annotated[int, Meta(ge=1, le=REQUEST_TYPE_MAX)]
     id: RequestId
     body: Raw = _NIL
+
+
+class RequestSent(Struct, Generic[_RequestBody], array_like=True, frozen=True, gc=False):
+    """A request of a type that is served, whole: an event of the hub's session machine."""
+
+    kind: RequestType
+    id: RequestId
+    body: _RequestBody
 
 
 class _LoginHead(Struct, array_like=True, frozen=True, gc=False):
@@ -100,6 +109,11 @@ _decode_error: Final = msgpack.Decoder(ErrorBody).decode
 _REQUEST_BODIES: Final[Mapping[int, msgpack.Decoder[Any]]] = {
     kind: msgpack.Decoder(bodies[0]) for kind, bodies in REQUESTS.items()
 }
+# First two bytes of a frame, an array of three and a type -> what reads the whole frame.
+_WHOLE_REQUESTS: Final[Mapping[bytes, Callable[[bytes], RequestSent[Any]]]] = {
+    bytes((0x93, kind)): msgpack.Decoder(RequestSent[bodies[0]]).decode  # type: ignore[valid-type]
+    for kind, bodies in REQUESTS.items()
+}
 _REPLY_BODIES: Final[Mapping[int, msgpack.Decoder[Any]]] = {
     kind: msgpack.Decoder(bodies[1]) for kind, bodies in REQUESTS.items()
 }
@@ -134,6 +148,17 @@ def encode_push(kind: PushType, sub: int, offset: int, body: Body) -> bytes:
 def encode_raw(value: object) -> Raw:
     """Encode one element of a snapshot."""
     return Raw(_encode(value))
+
+
+def decode_whole_request(frame: bytes) -> RequestSent[Any] | None:
+    """Read a request in one go; None where `decode_request` must tell what is odd about it."""
+    decode = _WHOLE_REQUESTS.get(frame[:2])
+    if decode is None:
+        return None
+    try:
+        return decode(frame)
+    except (MsgspecError, RecursionError):
+        return None
 
 
 def decode_request(frame: bytes) -> Request:

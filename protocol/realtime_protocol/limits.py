@@ -48,17 +48,17 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     def weight_of(self, kind: RequestType) -> int:
         """Return how much of the request rate one request of this type uses up."""
-        if kind in _LOGIN_TYPES:
-            return self.login_weight
-        if kind is RequestType.QUOTE_OPEN:
-            return self.quote_weight
-        if kind in _PAY_TYPES:
-            return self.pay_weight
-        return 1
+        name = _WEIGHTS.get(kind)
+        return 1 if name is None else int(getattr(self, name))
 
 
-_LOGIN_TYPES: Final = frozenset({RequestType.LOGIN, RequestType.REFRESH})
-_PAY_TYPES: Final = frozenset({RequestType.PAY, RequestType.PAY_PREPARE})
+_WEIGHTS: Final = {
+    RequestType.LOGIN: "login_weight",
+    RequestType.REFRESH: "login_weight",
+    RequestType.QUOTE_OPEN: "quote_weight",
+    RequestType.PAY: "pay_weight",
+    RequestType.PAY_PREPARE: "pay_weight",
+}
 
 
 _ROUNDING: Final = 1e-6
@@ -78,9 +78,11 @@ class TokenBucket:
 
     def take(self, weight: float, *, now_s: float) -> int:
         """Take *weight* tokens and return 0, or take none and return the wait for them in ms."""
-        self._refill(now_s)
-        if self._level + _ROUNDING >= weight:
-            self._level = max(0.0, self._level - weight)
+        if now_s != self._at_s:
+            self._refill(now_s)
+        left = self._level - weight
+        if left + _ROUNDING >= 0:
+            self._level = left if left > 0 else 0.0
             return 0
         return max(1, ceil((weight - self._level) / self._per_s * 1_000 - _ROUNDING))
 

@@ -307,7 +307,7 @@ class FakeHub(FakeWorld):
             raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
         return list(parse_resources(proof.resources, now_ms=now_epoch_ms()).scopes)
 
-    async def _answer(self, client: _Client, event: RequestSent) -> None:
+    async def _answer(self, client: _Client, event: RequestSent[Any]) -> None:
         self.requests.append(event.kind)
         muted = self._take_mute(event.kind)
         if muted is not None and not muted:
@@ -330,7 +330,7 @@ class FakeHub(FakeWorld):
         if event.kind is RequestType.LOGOUT:
             await client.websocket.close(1000)
 
-    def _do(self, client: _Client, event: RequestSent) -> tuple[Any, list[bytes]]:
+    def _do(self, client: _Client, event: RequestSent[Any]) -> tuple[Any, list[bytes]]:
         """Return the reply and the pushes that follow it."""
         match event.body:
             case SubscribeRequest() as request:

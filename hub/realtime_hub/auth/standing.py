@@ -1,6 +1,7 @@
 """One wallet's standing: the chain's record, at most one pending change over it, and how old."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from realtime_hub.auth.model import Overlay, TrustRecord
 from realtime_protocol.messages import Trust, TrustReason, TrustStatus, TrustTier
@@ -27,6 +28,12 @@ class Standing:
     """Place of this wallet's newest change in the trust log; 0 when there is none known."""
     verified_ms: int = 0
     """When the chain's word was last read, epoch ms; 0: never."""
+    _effective: Effective = field(init=False, repr=False, compare=False)
+    """Reckoned once: it is read far more often than it changes."""
+
+    def __post_init__(self) -> None:
+        """Reckon what counts."""
+        object.__setattr__(self, "_effective", _lowered(self.record, self.overlay))
 
     @property
     def chain_sequence(self) -> int:
@@ -54,25 +61,19 @@ class Standing:
 
     def effective(self) -> Effective:
         """Return the chain's word, lowered by a pending change."""
-        base = _of_record(self.record)
-        overlay = self.overlay
-        if overlay is None or _RANK[overlay.status] > _RANK[base.status]:
-            return base
-        if overlay.status is base.status:
-            return min(base, Effective(base.status, overlay.score, overlay.reason), key=_score)
-        score = min(base.score, overlay.score) if overlay.status is TrustStatus.ACTIVE else 0
-        return Effective(overlay.status, score, overlay.reason)
+        return self._effective
 
     def answer(self, *, tier: TrustTier, now_ms: int, use_until_ms: int) -> Trust:
         """Return the answer to somebody who asks now."""
-        effective = self.effective()
+        effective = self._effective
+        age_ms = now_ms - self.verified_ms if self.verified_ms else 0
         return Trust(
             effective.status,
             effective.score,
             self.log_seq,
             effective.reason,
             tier,
-            max(0, now_ms - self.verified_ms) if self.verified_ms else 0,
+            max(0, age_ms),
             use_until_ms,
         )
 
@@ -82,11 +83,26 @@ def unavailable(now_ms: int) -> Trust:
     return Trust(TrustStatus.UNKNOWN, 0, 0, int(TrustReason.UNAVAILABLE), TrustTier.NONE, 0, now_ms)
 
 
+_NOT_LISTED = Effective(TrustStatus.UNKNOWN, 0, int(TrustReason.NOT_LISTED))
+# Most wallets share a few values.
+_effective = lru_cache(maxsize=4_096)(Effective)
+
+
 def _of_record(record: TrustRecord | None) -> Effective:
     if record is None:
-        return Effective(TrustStatus.UNKNOWN, 0, int(TrustReason.NOT_LISTED))
+        return _NOT_LISTED
     score = record.score if record.status is TrustStatus.ACTIVE else 0
-    return Effective(record.status, score, record.reason)
+    return _effective(record.status, score, record.reason)
+
+
+def _lowered(record: TrustRecord | None, overlay: Overlay | None) -> Effective:
+    base = _of_record(record)
+    if overlay is None or _RANK[overlay.status] > _RANK[base.status]:
+        return base
+    if overlay.status is base.status:
+        return min(base, Effective(base.status, overlay.score, overlay.reason), key=_score)
+    score = min(base.score, overlay.score) if overlay.status is TrustStatus.ACTIVE else 0
+    return Effective(overlay.status, score, overlay.reason)
 
 
 def _score(effective: Effective) -> int:

@@ -114,16 +114,21 @@ class TrustBook:
 
     def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
         """Answer from L1 at once; None when that doesn't cover every wallet."""
-        if not self.backbone_ok:
+        if self.trouble is not None:
             return None
-        now_ms = self._clock.now_ms()
+        known, now_ms = self._known, self._clock.now_ms()
         answers = []
         for wallet in wallets:
-            standing = self._known.get(wallet)
-            if standing is None or now_ms >= self._good_until_ms(standing):
+            standing = known.get(wallet)
+            if standing is None:
                 return None
-            self._known.move_to_end(wallet)
-            answers.append(self._answer(standing, TrustTier.L1, now_ms))
+            good_until_ms = self._good_until_ms(standing)
+            if now_ms >= good_until_ms:
+                return None
+            known.move_to_end(wallet)
+            answers.append(
+                standing.answer(tier=TrustTier.L1, now_ms=now_ms, use_until_ms=good_until_ms)
+            )
         return answers
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:

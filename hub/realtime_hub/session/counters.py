@@ -1,7 +1,6 @@
-"""What the session layer counts. Labels are resolved once, not for each message."""
+"""What the session layer counts, cheaply: the metrics get to know of it when they are read."""
 
-from functools import cache
-from typing import Any
+from collections import Counter
 
 from realtime_hub.metrics import Metrics
 from realtime_protocol.codes import CloseCode, ErrorCode
@@ -13,8 +12,9 @@ class SessionCounters:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._request = cache(self._request_counter)
-        self._push = cache(self._push_counter)
+        self._requests: Counter[tuple[int, ErrorCode | None]] = Counter()
+        self._pushes: Counter[PushType] = Counter()
+        metrics.before_reading(self._report)
 
     def connected(self) -> None:
         """A WebSocket connection is open."""
@@ -38,11 +38,11 @@ class SessionCounters:
 
     def request(self, kind: int, outcome: ErrorCode | None) -> None:
         """A request was answered; None: served."""
-        self._request(kind, outcome).inc()
+        self._requests[kind, outcome] += 1
 
     def push(self, kind: PushType, number: int = 1) -> None:
         """Messages that nobody asked for were queued."""
-        self._push(kind).inc(number)
+        self._pushes[kind] += number
 
     def closed(self, code: int) -> None:
         """The hub closed a connection."""
@@ -52,13 +52,16 @@ class SessionCounters:
             name = str(code)
         self._metrics.closes.labels(name).inc()
 
-    def _request_counter(self, kind: int, outcome: ErrorCode | None) -> Any:
-        known = kind in RequestType.__members__.values()
-        name = RequestType(kind).name.lower() if known else "unknown"
-        return self._metrics.requests.labels(name, _name(outcome))
-
-    def _push_counter(self, kind: PushType) -> Any:
-        return self._metrics.pushes.labels(kind.name.lower())
+    def _report(self) -> None:
+        """Tell the metrics what came since the last time."""
+        for (kind, outcome), number in self._requests.items():
+            known = kind in RequestType.__members__.values()
+            name = RequestType(kind).name.lower() if known else "unknown"
+            self._metrics.requests.labels(name, _name(outcome)).inc(number)
+        for push, number in self._pushes.items():
+            self._metrics.pushes.labels(push.name.lower()).inc(number)
+        self._requests.clear()
+        self._pushes.clear()
 
 
 def _name(outcome: ErrorCode | None) -> str:

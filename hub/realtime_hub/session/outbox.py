@@ -6,7 +6,6 @@ one that waits under the same key and goes to the end, so that positions never s
 
 from collections.abc import Hashable
 from enum import IntEnum
-from itertools import count
 from typing import Final
 
 KEYS_MAX: Final = 4_096
@@ -30,16 +29,19 @@ class Outbox:
     def __init__(self) -> None:
         self.bytes = 0
         self._classes: list[dict[Hashable, bytes] | None] = [None, None, None, None]
-        self._unique = count()
+        self._unique = 0
+        """Counts down, below every key that a caller may give."""
 
     def put(self, urgency: Urgency, message: bytes, key: Hashable = None) -> bool:
         """Queue *message*; False when the class is full, and then nothing is queued."""
         waiting = self._classes[urgency]
         if waiting is None:
             waiting = self._classes[urgency] = {}
+        replaced = None
         if key is None:
-            key = next(self._unique)
-        replaced = waiting.pop(key, None)
+            key = self._unique = self._unique - 1
+        else:
+            replaced = waiting.pop(key, None)
         if replaced is not None:
             self.bytes -= len(replaced)
         elif len(waiting) >= KEYS_MAX:
@@ -50,6 +52,8 @@ class Outbox:
 
     def take(self, bytes_max: int, *, least_urgent: Urgency = Urgency.QUOTE) -> list[bytes]:
         """Remove and return messages until *bytes_max* is reached or exceeded."""
+        if self.bytes <= bytes_max and least_urgent is Urgency.QUOTE:
+            return self._take_all()
         taken: list[bytes] = []
         size = 0
         for waiting in self._classes[: least_urgent + 1]:
@@ -58,6 +62,15 @@ class Outbox:
                 size += len(message)
                 taken.append(message)
         self.bytes -= size
+        return taken
+
+    def _take_all(self) -> list[bytes]:
+        taken: list[bytes] = []
+        for waiting in self._classes:
+            if waiting:
+                taken.extend(waiting.values())
+                waiting.clear()
+        self.bytes = 0
         return taken
 
     def drop(self, urgency: Urgency, key: Hashable) -> None:

@@ -6,7 +6,7 @@ It knows no sockets: messages come in through :meth:`LiveSession.receive` and le
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from realtime_hub.session.outbox import Outbox, Urgency
@@ -109,18 +109,33 @@ class LiveSession:
         challenge = self.issue_challenge(ttl_ms)
         self._wire.send([self.machine.open(challenge, now_s=self._opened_s)])
 
-    def receive(self, message: bytes) -> None:
-        """Take one message; call `flush` after the last one at hand."""
-        if self.ended:
-            return
+    @property
+    def frame_bytes_max(self) -> int:
+        """The longest message that is read now."""
+        return self._context.limits.frame_bytes_max if self.ended else self.machine.frame_bytes_max
+
+    @property
+    def fragments_max(self) -> int:
+        """The most frames in which a message may come."""
+        return self._context.limits.fragments_max
+
+    def receive(self, messages: Sequence[bytes]) -> None:
+        """Take the messages of one read; send what can be answered at once."""
         clock = self._context.clock
-        event = self.machine.receive(message, now_s=clock.monotonic_s(), now_ms=clock.now_ms())
-        if isinstance(event, Refused):
-            self._context.counters.request(event.kind, event.code)
-            self.send(event.frame)
-        elif not isinstance(event, Closing):
-            self._serve(self, event)
-        self.follow_machine()
+        now_s, now_ms = clock.monotonic_s(), clock.now_ms()
+        machine, serve = self.machine, self._serve
+        for message in messages:
+            if self.ended:
+                return
+            event = machine.receive(message, now_s=now_s, now_ms=now_ms)
+            if isinstance(event, Refused):
+                self._context.counters.request(event.kind, event.code)
+                self.send(event.frame)
+            elif not isinstance(event, Closing):
+                serve(self, event)
+            if machine.closing is not None:
+                self.follow_machine()
+        self.flush()
 
     def receive_text(self) -> None:
         """Take a text frame, which closes."""

@@ -1,15 +1,15 @@
 """What a request's handler gives back."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from realtime_hub.session.outbox import Urgency
 from realtime_hub.session.session import LiveSession
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The body of the reply, and what is done once the reply is queued."""
 
     body: object

@@ -64,7 +64,7 @@ class Dispatcher:
         except RequestError as error:
             self._logins.refuse(session, event, error)
 
-    def _serve_request(self, session: LiveSession, event: RequestSent) -> None:
+    def _serve_request(self, session: LiveSession, event: RequestSent[Any]) -> None:
         held = session.begin_pay() if event.kind in _CAUSES_STATES else None
         try:
             outcome = self._handlers[event.kind](session, event.body)
@@ -83,7 +83,7 @@ class Dispatcher:
     async def _wait(
         self,
         session: LiveSession,
-        event: RequestSent,
+        event: RequestSent[Any],
         work: Coroutine[Any, Any, Answer],
         held: int | None,
     ) -> None:
@@ -99,7 +99,7 @@ class Dispatcher:
             session.end_pay(held)
         session.flush()
 
-    def _answer(self, session: LiveSession, event: RequestSent, answer: Answer) -> None:
+    def _answer(self, session: LiveSession, event: RequestSent[Any], answer: Answer) -> None:
         if session.ended:
             return
         self._counters.request(event.kind, None)
@@ -107,12 +107,12 @@ class Dispatcher:
         if answer.then is not None:
             answer.then()
 
-    def _refuse(self, session: LiveSession, event: RequestSent, error: RequestError) -> None:
+    def _refuse(self, session: LiveSession, event: RequestSent[Any], error: RequestError) -> None:
         if session.ended:
             return
         self._counters.request(event.kind, error.code)
         session.send(session.machine.refuse(event.id, error))
 
-    def _unexpected(self, event: RequestSent) -> RequestError:
+    def _unexpected(self, event: RequestSent[Any]) -> RequestError:
         logger.exception("request %s failed", event.kind.name.lower())
         return RequestError(ErrorCode.INTERNAL, "the hub failed to serve this request")

@@ -195,7 +195,7 @@ def test_elements_after_those_that_are_known_are_ignored() -> None:
     bench = Bench()
     bench.login()
     event = bench.feed(msgspec.msgpack.encode([0x30, 9, [5, "new", {}], "newer"]))
-    assert event == RequestSent(9, RequestType.PING, PingRequest(5))
+    assert event == RequestSent(RequestType.PING, 9, PingRequest(5))
 
 
 def test_a_text_frame_closes_4500() -> None:

@@ -1,8 +1,8 @@
 """A session's connection: WebSocket frames over a TCP transport that uvicorn accepted.
 
 uvicorn makes one object for each connection that upgrades, hands it the transport and the request
-as it was, and asks it to `shutdown` when the server ends (`uvicorn.protocols.websockets`). The
-rules of RFC 6455 are kept by websockets' `ServerProtocol`, which does no I/O.
+as it was, and asks it to `shutdown` when the server ends (`uvicorn.protocols.websockets`). What
+was read is handled before the read callback returns, and all answers leave with one write.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import CONNECTING, OPEN
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -22,6 +22,13 @@ from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
 from realtime_hub.surfaces.dispatch import Dispatcher
+from realtime_hub.surfaces.ws.frames import (
+    PING,
+    Broken,
+    FrameStream,
+    encode_messages,
+    frame_logger,
+)
 from realtime_hub.surfaces.ws.handshake import (
     Refusal,
     domain_of,
@@ -34,8 +41,6 @@ from realtime_protocol.limits import TokenBucket
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
 
 logger = logging.getLogger(__name__)
-_frame_logger = logging.getLogger(f"{__name__}.frames")
-_frame_logger.setLevel(logging.WARNING)
 
 SEND_BUFFER_BYTES: Final = 65_536
 """In the kernel. Without a bound a slow client is noticed only after megabytes."""
@@ -60,6 +65,8 @@ def make_ws_protocol(context: HubContext) -> type[asyncio.Protocol]:
     class BoundTransport(WebSocketTransport):
         """A connection of this hub."""
 
+        __slots__ = ()
+
         def __init__(
             self,
             config: object,
@@ -75,24 +82,23 @@ def make_ws_protocol(context: HubContext) -> type[asyncio.Protocol]:
 class WebSocketTransport(asyncio.Protocol):
     """One connection; the :class:`~realtime_hub.session.ports.Wire` of its session."""
 
+    __slots__ = (
+        "_address", "_connections", "_context", "_control", "_counted", "_cut", "_frames", "_heard",
+        "_held", "_pinged_s", "_pings_missed", "_receiving", "_sent_bytes", "_serve", "_session",
+        "_transport", "_turn", "_unread", "_writable",
+    )  # fmt: skip
+
     def __init__(self, context: HubContext, serve: Serve, connections: set[Any]) -> None:
         self._context = context
         self._serve = serve
         self._connections = connections
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._session: LiveSession | None = None
+        self._frames: FrameStream | None = None
+        """None until the connection has upgraded."""
         self._address = ""
         self._counted = False
         """Whether the address book counts this connection."""
-        self._frames = ServerProtocol(
-            subprotocols=_SUBPROTOCOLS,
-            # Before login the session takes less and closes with the same code; the parser takes
-            # its bound before a frame comes, so it can't be changed between two frames.
-            max_size=context.limits.frame_bytes_max,
-            logger=_frame_logger,
-        )
-        self._fragments: list[bytes] = []
         now_s = context.clock.monotonic_s()
         limits = context.limits
         self._control = TokenBucket(
@@ -127,9 +133,14 @@ class WebSocketTransport(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
         self._heard = True
-        self._unread = self._unread + data if self._unread else data
-        if self._turn is None and not self._held:
-            self._read()
+        if self._frames is None:
+            self._shake_hands(data)
+        elif self._unread or self._held or len(data) > READ_AT_ONCE_BYTES:
+            self._unread += data
+            if self._turn is None and not self._held:
+                self._take_turn()
+        else:
+            self._process(self._frames, data)
 
     def eof_received(self) -> None:
         """The client sends nothing more: close."""
@@ -195,19 +206,13 @@ class WebSocketTransport(asyncio.Protocol):
             return
         self._pinged_s = now_s
         self._heard = False
-        if self._frames.state is OPEN:
-            self._frames.send_ping(b"")
-            self._write_frames()
+        if self._frames is not None and self._frames.is_open:
+            self._write(PING)
 
     def send(self, messages: Sequence[bytes]) -> None:
         """Send whole messages, in order, with one write."""
-        if self._frames.state is not OPEN:
-            return
-        parts: list[bytes] = []
-        for message in messages:
-            parts.append(_header(len(message)))
-            parts.append(message)
-        self._write(b"".join(parts))
+        if self._frames is not None and self._frames.is_open:
+            self._write(encode_messages(messages))
 
     def pause_reading(self) -> None:
         """Deliver no further messages until `resume_reading`."""
@@ -218,135 +223,121 @@ class WebSocketTransport(asyncio.Protocol):
         """Deliver messages again, those first that were received and held."""
         self._held = False
         if self._unread and self._turn is None:
-            self._turn = self._loop.call_soon(self._take_turn)
+            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
         self._steer()
 
     def close(self, code: int, reason: str, *, within_s: float) -> None:
         """Say goodbye; whoever doesn't answer within *within_s* is cut off."""
         self._held = False
         self._unread = b""
-        if self._frames.state is OPEN:
-            self._frames.send_close(code, reason)
-            self._write_frames()
+        if self._frames is not None:
+            self._frames.close(code, reason)
+            self._write_pieces(self._frames.output())
         self._cut_after(within_s)
         self._steer()
 
     # Reading ----------------------------------------------------------------------------------
 
     def _take_turn(self) -> None:
-        self._turn = None
-        if not self._held:
-            self._read()
-
-    def _read(self) -> None:
         """Process one piece of what was received; the rest waits for the next turn."""
-        handshake = self._frames.state is CONNECTING
-        end = len(self._unread) if handshake else READ_AT_ONCE_BYTES
-        piece, self._unread = self._unread[:end], self._unread[end:]
+        self._turn = None
+        if self._held or self._frames is None:
+            return
+        unread = self._unread
+        piece, self._unread = unread[:READ_AT_ONCE_BYTES], unread[READ_AT_ONCE_BYTES:]
+        self._process(self._frames, piece)
+        if self._unread and not self._held:
+            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
+        self._steer()
+
+    def _process(self, frames: FrameStream, data: bytes) -> None:
         try:
-            self._process(piece)
+            messages = frames.receive(data)
+            while True:
+                if messages and self._session is not None:
+                    self._session.receive(messages)
+                event = frames.odd()
+                if event is None:
+                    break
+                if self._session is not None:
+                    self._take_odd(event, self._session)
+                messages = frames.messages()
+            self._write_pieces(frames.output())
         except Exception:
             logger.exception("a connection failed")
             self._fail(INTERNAL_ERROR)
-        if self._unread and self._turn is None and not self._held:
-            self._turn = self._loop.call_soon(self._take_turn)
-        self._steer()
 
-    def _process(self, piece: bytes) -> None:
-        frames = self._frames
-        frames.receive_data(piece)
-        for event in frames.events_received():
-            if isinstance(event, Request):
-                self._shake_hands(event)
-            elif isinstance(event, Frame) and self._session is not None:
-                self._take_frame(event, self._session)
-        if self._session is not None:
-            if frames.parser_exc is not None:
-                self._end_session_of_broken_frames(self._session)
-            else:
-                self._session.flush()
-        self._write_frames()
-
-    def _take_frame(self, frame: Frame, session: LiveSession) -> None:
-        if session.ended:
-            if frame.opcode is Opcode.CLOSE:
-                self._lose_session()
+    def _take_odd(self, event: Frame | Broken, session: LiveSession) -> None:
+        if isinstance(event, Broken):
+            # The frames have said goodbye already; the session follows.
+            session.end(event.code, event.reason, least_urgent=None)
             return
-        match frame.opcode:
-            case Opcode.BINARY | Opcode.CONT:
-                self._take_binary(frame, session)
+        match event.opcode:
+            case Opcode.BINARY:
+                session.receive([bytes(event.data)])
             case Opcode.TEXT:
                 session.receive_text()
             case Opcode.PING | Opcode.PONG:
-                if self._control.take(1, now_s=self._context.clock.monotonic_s()):
+                now_s = self._context.clock.monotonic_s()
+                if not session.ended and self._control.take(1, now_s=now_s):
                     session.fail(CloseCode.RATE_LIMITED)
             case Opcode.CLOSE:
                 self._lose_session()
 
-    def _take_binary(self, frame: Frame, session: LiveSession) -> None:
-        data = bytes(frame.data)
-        if frame.fin and not self._fragments:
-            session.receive(data)
-            return
-        self._fragments.append(data)
-        if len(self._fragments) > self._context.limits.fragments_max:
-            self._fragments.clear()
-            session.fail(CloseCode.PROTOCOL_ERROR)
-        elif frame.fin:
-            message = b"".join(self._fragments)
-            self._fragments.clear()
-            session.receive(message)
-
     # Opening ----------------------------------------------------------------------------------
 
-    def _shake_hands(self, request: Request) -> None:
+    def _shake_hands(self, data: bytes) -> None:
+        """Answer the request to upgrade, which uvicorn has read whole."""
+        protocol = ServerProtocol(subprotocols=_SUBPROTOCOLS, logger=frame_logger)
+        protocol.receive_data(data)
+        domain = ""
+        for event in protocol.events_received():
+            if isinstance(event, Request):
+                domain = self._answer(protocol, event)
+        self._write_pieces(protocol.data_to_send())
+        if protocol.state is OPEN:
+            self._open(domain)
+
+    def _answer(self, protocol: ServerProtocol, request: Request) -> str:
+        """Accept or refuse; return the domain that the client's users sign for."""
         registry = self._context.registry
         now_s = self._context.clock.monotonic_s()
         wait_ms = registry.addresses.try_upgrade(self._address, now_s=now_s)
         refusal = refuse_for_room(wait_ms=wait_ms, is_full=registry.is_full) or refuse_for_path(
             request.path
         )
-        if refusal is not None:
-            self._refuse(refusal)
-            return
         settings = self._context.settings
-        domain = domain_of(
+        domain = refusal or domain_of(
             request.headers,
             origins=settings.origins,
             without_origin=settings.domain_without_origin,
         )
         if isinstance(domain, Refusal):
-            self._refuse(domain)
-            return
-        response = self._frames.accept(request)
+            _refuse(protocol, domain)
+            return ""
+        response = protocol.accept(request)
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not self._count(now_s):
-            self._refuse(refuse_address())
-            return
-        if self._frames.subprotocol is None and response.status_code == HTTPStatus.BAD_REQUEST:
-            response = self._frames.reject(
+            _refuse(protocol, refuse_address())
+            return ""
+        if protocol.subprotocol is None and response.status_code == HTTPStatus.BAD_REQUEST:
+            response = protocol.reject(
                 HTTPStatus.BAD_REQUEST,
                 f"{(response.body or b'').decode()}Subprotocols: {SUBPROTOCOL_MSGPACK}\n",
             )
-        self._frames.send_response(response)
-        self._write_frames()
-        if self._frames.state is OPEN:
-            self._open(domain)
+        protocol.send_response(response)
+        return domain
 
     def _count(self, now_s: float) -> bool:
         self._counted = self._context.registry.addresses.try_connect(self._address, now_s=now_s)
         return self._counted
 
-    def _refuse(self, refusal: Refusal) -> None:
-        response = self._frames.reject(refusal.status, refusal.text)
-        if refusal.retry_after_s is not None:
-            response.headers["Retry-After"] = str(refusal.retry_after_s)
-        self._frames.send_response(response)
-
     def _open(self, domain: str) -> None:
-        self._session = LiveSession(
+        session = LiveSession(
             self._context, self, self._serve, address=self._address, domain=domain
         )
-        self._session.start()
+        self._frames = FrameStream(session)
+        self._session = session
+        session.start()
 
     # Writing and ending -----------------------------------------------------------------------
 
@@ -355,9 +346,8 @@ class WebSocketTransport(asyncio.Protocol):
             self._sent_bytes += len(data)
             self._transport.write(data)
 
-    def _write_frames(self) -> None:
-        """Write what the frame layer wants written; an empty piece is the end of the stream."""
-        pieces = self._frames.data_to_send()
+    def _write_pieces(self, pieces: Sequence[bytes]) -> None:
+        """Write what the frames want written; an empty piece is the end of the stream."""
         if not pieces:
             return
         data = b"".join(pieces)
@@ -376,20 +366,16 @@ class WebSocketTransport(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         self._cut_after(CLOSE_WITHIN_S)
-        if self._frames.parser_exc is None or not transport.can_write_eof():
-            transport.close()
-        else:
+        broken = self._frames is not None and self._frames.is_broken
+        if broken and transport.can_write_eof():
             transport.write_eof()
+        else:
+            transport.close()
 
     def _cut_after(self, within_s: float) -> None:
         if self._cut is None and self._transport is not None:
-            self._cut = self._loop.call_later(within_s, self._transport.abort)
-
-    def _end_session_of_broken_frames(self, session: LiveSession) -> None:
-        """The frame layer has said goodbye already; the session follows."""
-        sent = self._frames.close_sent
-        code = CloseCode.PROTOCOL_ERROR if sent is None else sent.code
-        session.end(int(code), "" if sent is None else sent.reason, least_urgent=None)
+            loop = asyncio.get_running_loop()
+            self._cut = loop.call_later(within_s, self._transport.abort)
 
     def _fail(self, code: int) -> None:
         if self._session is not None:
@@ -416,10 +402,8 @@ class WebSocketTransport(asyncio.Protocol):
                 transport.pause_reading()
 
 
-def _header(size: int) -> bytes:
-    """Return the header of a whole, unmasked binary frame."""
-    if size < 126:
-        return bytes((0x82, size))
-    if size < 65_536:
-        return b"\x82\x7e" + size.to_bytes(2)
-    return b"\x82\x7f" + size.to_bytes(8)
+def _refuse(protocol: ServerProtocol, refusal: Refusal) -> None:
+    response = protocol.reject(refusal.status, refusal.text)
+    if refusal.retry_after_s is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after_s)
+    protocol.send_response(response)
