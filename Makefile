@@ -6,7 +6,7 @@ SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest script
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test tools check unit fix native load build logs health clean js constraints
+.PHONY: help run dev demo test tools check unit fix native load bench-hub build logs health clean js constraints
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ js: clients/js/node_modules/.package-lock.json ## Build the JS client
 
 load: $(VENV)/.test $(VENV)/.native ## Log in and ask for quotes, 20 s, against the running hub
 	$(BIN)/python -m realtime_loadtest
+
+bench-hub: $(VENV)/.test $(VENV)/.native ## Measure the hub beside other servers (BENCH=--help tells more)
+	@PYTHONPATH=loadtest $(BIN)/python -m bench.hub $(BENCH)
 
 build: $(VENV)/.test js ## Build wheel, sdist and the JS package
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

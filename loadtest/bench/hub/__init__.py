@@ -1,0 +1,1 @@
+"""The session layer beside other servers that do the same work: ``make bench-hub``."""
