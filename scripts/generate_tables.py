@@ -37,6 +37,7 @@ ENUMS: Final[tuple[type[IntEnum], ...]] = (
     messages.PaymentLevel,
     messages.PrepareKind,
     messages.ResignReason,
+    messages.ResumeOutcome,
     messages.GapCause,
     messages.GoawayCause,
 )

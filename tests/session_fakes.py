@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes import FakeClock, SeededEntropy
+from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
@@ -25,10 +26,14 @@ from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits
+from realtime_protocol.login_resources import encode_key, parse_resources
 from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
+    Challenge,
+    ErrorBody,
     Initiator,
     Intent,
+    LoginReply,
     LoginRequest,
     PaymentLevel,
     PaymentState,
@@ -44,6 +49,9 @@ from realtime_protocol.messages import (
     Quote,
     RequestType,
     ResignReason,
+    ResumeReply,
+    ResumeRequest,
+    ResumeSub,
     Scheme,
     Trust,
     TrustChanged,
@@ -53,6 +61,12 @@ from realtime_protocol.messages import (
     TrustStatus,
     TrustTier,
 )
+from realtime_protocol.session_key import (
+    Kind,
+    resume_body,
+    session_public_key,
+    sign_with_session_key,
+)
 
 ALICE = PublicKey(b"\x0a" * 32)
 BOB = PublicKey(b"\x0b" * 32)
@@ -60,6 +74,8 @@ CAROL = PublicKey(b"\x0c" * 32)
 EPOCH = b"epoch--1"
 GOOD_SIGNATURE = b"\x01" * 64
 BAD_SIGNATURE = b"\x02" * 64
+KEEP_MS = 135_000
+KEY_SEED = b"\x5e" * 32
 URI = "ws://127.0.0.1:8080/v1"
 DOMAIN = "127.0.0.1:8080"
 
@@ -71,6 +87,7 @@ class Proven:
     wallet: PublicKey
     scopes: tuple[str, ...]
     session_exp_ms: int
+    session_key: bytes | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +131,13 @@ class FakeAuth:
         if request.signature != GOOD_SIGNATURE:
             raise RequestError(ErrorCode.BAD_SIGNATURE, "bad signature")
         expires_ms = self.clock.now_ms() + self.session_ttl_ms
-        return Proven(PublicKey(request.wallet), self.scopes, expires_ms)
+        key = parse_resources(request.resources, now_ms=self.clock.now_ms()).key
+        return Proven(
+            PublicKey(request.wallet),
+            self.scopes,
+            expires_ms,
+            None if key is None else key.public_key,
+        )
 
     async def admit(self, wallet: PublicKey) -> Trust:
         await self._wait()
@@ -122,6 +145,9 @@ class FakeAuth:
         if trust.status is TrustStatus.BLOCKED:
             raise RequestError(ErrorCode.WALLET_BLOCKED, "blocked")
         return trust
+
+    async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
+        return await self.admit(wallet)
 
     def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
         return [self._trust(wallet) for wallet in wallets] if self.in_memory else None
@@ -329,6 +355,10 @@ class Client:
             hub.context, self.wire, hub.dispatcher.serve, address=address, domain=DOMAIN
         )
         self.live.start()
+        first = decode_answer(self.wire.sent[0])
+        assert isinstance(first, Push)
+        assert isinstance(first.body, Challenge)
+        self.challenge = first.body
         self._id = 0
 
     def send(self, kind: RequestType, body: object, *, request_id: int | None = None) -> int:
@@ -361,6 +391,39 @@ class Client:
         self.wire.take()
         return self
 
+    async def login_to_resume(self, wallet: PublicKey = ALICE) -> LoginReply:
+        """Log in with a session key, drop what was sent, and return the reply."""
+        reply = await self.ask(RequestType.LOGIN, proof(wallet, key_seed=KEY_SEED))
+        assert isinstance(reply, LoginReply)
+        return reply
+
+    def resume_request(
+        self, token: bytes, sid: str, subs: Sequence[ResumeSub] = (), *, key_seed: bytes = KEY_SEED
+    ) -> ResumeRequest:
+        """Return what resumes a session on this connection."""
+        challenge = self.challenge
+        body = resume_body(
+            domain=challenge.domain, uri=challenge.uri, sid=sid, nonce=challenge.nonce
+        )
+        signature = sign_with_session_key(key_seed, Kind.RESUME, body)
+        return ResumeRequest(token, signature, list(subs))
+
+    async def resume(
+        self, token: bytes, sid: str, subs: Sequence[ResumeSub] = (), *, key_seed: bytes = KEY_SEED
+    ) -> ResumeReply | ErrorBody:
+        """Resume a session; what comes with the reply is still to be taken."""
+        request = self.resume_request(token, sid, subs, key_seed=key_seed)
+        sent = self.send(RequestType.RESUME, request)
+        await settle()
+        for at, message in enumerate(self.wire.sent):
+            answer = decode_answer(message)
+            if isinstance(answer, Reply | ErrorReply) and answer.id == sent:
+                del self.wire.sent[: at + 1]
+                body = decode_reply_body(answer) if isinstance(answer, Reply) else answer.error
+                assert isinstance(body, ResumeReply | ErrorBody)
+                return body
+        raise AssertionError("no answer")
+
     def pushes(self, kind: PushType | None = None) -> list[Push]:
         """Return the pushes since the last time."""
         return [
@@ -383,6 +446,7 @@ class FakeHub:
             auth=self.auth,
             quotes=self.quotes,
             payments=self.payments,
+            resume_store=MemoryResumes(self.clock, keep_ms=KEEP_MS),
             clock=self.clock,
             entropy=SeededEntropy(),
             settings=SessionSettings(
@@ -421,6 +485,7 @@ class FakeHub:
             tasks = [
                 group.create_task(self.context.tasks.run()),
                 group.create_task(self.context.fanout.run()),
+                group.create_task(self.context.resumes.run()),
             ]
             await settle()
             try:
@@ -436,9 +501,12 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def proof(wallet: bytes = ALICE, signature: bytes = GOOD_SIGNATURE) -> LoginRequest:
-    """A login that the fake auth takes."""
-    return LoginRequest(Scheme.K12, wallet, signature, [])
+def proof(
+    wallet: bytes = ALICE, signature: bytes = GOOD_SIGNATURE, *, key_seed: bytes | None = None
+) -> LoginRequest:
+    """A login that the fake auth takes; with *key_seed* its session can be resumed."""
+    resources = [] if key_seed is None else [encode_key(session_public_key(key_seed))]
+    return LoginRequest(Scheme.K12, wallet, signature, resources)
 
 
 def quote(number: int) -> Quote:

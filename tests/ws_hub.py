@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 from fakes import FakeClock, SeededEntropy
+from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.http_server import bind, build_server
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange, StreamRead
@@ -32,6 +33,7 @@ from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits
+from realtime_protocol.login_resources import parse_resources
 from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
     Challenge,
@@ -79,6 +81,7 @@ class FakeLogin:
     wallet: PublicKey
     scopes: tuple[str, ...]
     session_exp_ms: int
+    session_key: bytes | None
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,22 @@ class FakeAuth:
         if request.signature != GOOD_SIGNATURE:
             raise RequestError(ErrorCode.BAD_SIGNATURE, "not this wallet's")
         expires_ms = self.clock.now_ms() + self.session_ttl_ms
-        return FakeLogin(PublicKey(request.wallet), self.scopes, expires_ms)
+        key = parse_resources(request.resources, now_ms=self.clock.now_ms()).key
+        return FakeLogin(
+            PublicKey(request.wallet),
+            self.scopes,
+            expires_ms,
+            None if key is None else key.public_key,
+        )
 
     async def admit(self, wallet: PublicKey) -> Trust:
         await asyncio.sleep(0)
         if wallet in self.blocked:
             raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
         return self.trust_of(wallet)
+
+    async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
+        return await self.admit(wallet)
 
     def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
         if self.fails is not None:
@@ -286,6 +298,7 @@ async def served_hub(limits: Limits | None = None, **settings: Any) -> AsyncIter
         auth=auth,
         quotes=quotes,
         payments=payments,
+        resume_store=MemoryResumes(clock, keep_ms=135_000),
         clock=clock,
         entropy=SeededEntropy(),
         settings=SessionSettings(**given),

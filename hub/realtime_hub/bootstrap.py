@@ -12,13 +12,13 @@ from realtime_hub.adapters.contract_trust import ContractTrust
 from realtime_hub.adapters.key_files import SigningKeyFile, WatchedKeys, read_fleet_key
 from realtime_hub.adapters.memory_catalog import MemoryCatalog
 from realtime_hub.adapters.memory_challenges import MemoryChallenges
+from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
 from realtime_hub.adapters.networkx_catalog import read_catalog_file
 from realtime_hub.adapters.qubic_node import NodeAddress, NodeSettings, QubicNodes
 from realtime_hub.adapters.redis_challenges import RedisChallenges
-from realtime_hub.adapters.redis_servers import connect
-from realtime_hub.adapters.redis_trust import RedisTrustLog
-from realtime_hub.adapters.redis_trust_cache import RedisTrustCache
+from realtime_hub.adapters.redis_resumes import RedisResumes
+from realtime_hub.adapters.redis_trust import RedisTrustCache, RedisTrustLog, connect
 from realtime_hub.adapters.sqlite_payments import SqlitePayments
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
 from realtime_hub.auth.administration import Administration
@@ -32,7 +32,7 @@ from realtime_hub.auth.trust import TrustBook, TrustLimits
 from realtime_hub.chain.model import NodeUnavailable, ProcessedTick
 from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
 from realtime_hub.clock import Clock, Entropy
-from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
+from realtime_hub.config import DEVNET_CHAIN, HubSettings
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange
 from realtime_hub.pay.service import PaymentService, PaymentSettings
@@ -40,6 +40,7 @@ from realtime_hub.readiness import Readiness, readiness_of
 from realtime_hub.route.service import QuoteService
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.resume_store import ResumeStore
 from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
 from realtime_hub.surfaces.published_keys import key_routes
@@ -147,7 +148,7 @@ async def build_hub(
         watcher = _build_watcher(settings, journal, clock, entropy, stack)
         signatures = _build_signatures(settings, clock, metrics)
         stack.callback(signatures.close)
-        log, cache, challenges = _build_shared(settings, watcher, clock, entropy, stack)
+        log, cache, challenges, resumes = _build_shared(settings, watcher, clock, entropy, stack)
         book = _build_book(settings, log, cache, watcher, clock)
         admin_journal = SqliteAdminJournal(state / _TRUST_FILE, lambda: watcher.network_id)
         stack.callback(admin_journal.close_file)
@@ -199,7 +200,7 @@ async def build_hub(
             ),
         )
         yield _assemble(
-            settings, watcher, book, auth, quotes, payments, keys, clock, entropy, metrics
+            settings, watcher, book, auth, quotes, payments, resumes, keys, clock, entropy, metrics
         )
 
 
@@ -247,15 +248,16 @@ def _build_shared(
     clock: Clock,
     entropy: Entropy,
     stack: AsyncExitStack,
-) -> tuple[TrustLog, TrustCache, ChallengeStore]:
+) -> tuple[TrustLog, TrustCache, ChallengeStore, ResumeStore]:
     """What hubs share lives in Redis; a hub alone keeps it in memory."""
+    limits = _limits(settings)
+    # A killed hub notes no departure: what is kept outlives the last pong by the time for a resume.
+    keep_ms = limits.resume_within_ms + limits.ping_every_ms
     if settings.redis_url is None:
         cache = MemoryTrustCache()
-        return MemoryTrustLog(entropy, cache), cache, MemoryChallenges(clock)
-    try:
-        redis = connect(settings.redis_url)
-    except ValueError as error:
-        raise SettingsError(f"hub.redis_url: {error}") from error
+        log_here = MemoryTrustLog(entropy, cache)
+        return log_here, cache, MemoryChallenges(clock), MemoryResumes(clock, keep_ms=keep_ms)
+    redis = connect(settings.redis_url)
     stack.push_async_callback(redis.aclose)
     key = read_fleet_key(settings.fleet_key_file or settings.state / _FLEET_KEY_FILE, entropy)
     log = RedisTrustLog(
@@ -267,7 +269,16 @@ def _build_shared(
         wait_ready=watcher.wait_ready,
     )
     shared = RedisTrustCache(redis, lambda: watcher.network_id, key)
-    return log, shared, RedisChallenges(redis)
+    resumes = RedisResumes(
+        redis,
+        network_id=lambda: watcher.network_id,
+        fleet_key=key,
+        entropy=entropy,
+        wait_ready=watcher.wait_ready,
+        keep_ms=keep_ms,
+        session_ms_max=settings.session_ttl_ms,
+    )
+    return log, shared, RedisChallenges(redis), resumes
 
 
 def _build_book(
@@ -294,6 +305,7 @@ def _assemble(
     auth: AuthService,
     quotes: QuoteService,
     payments: PaymentService,
+    resumes: ResumeStore,
     keys: WatchedKeys,
     clock: Clock,
     entropy: Entropy,
@@ -311,6 +323,7 @@ def _assemble(
         auth=auth,
         quotes=quotes,
         payments=payments,
+        resume_store=resumes,
         clock=clock,
         entropy=entropy,
         settings=SessionSettings(
@@ -366,6 +379,7 @@ def _assemble(
 
 def _limits(settings: HubSettings) -> Limits:
     return Limits(
+        resume_within_ms=settings.resume_within_ms,
         requests_per_s=settings.requests_per_s,
         requests_burst=settings.requests_burst,
         upgrades_per_ip_per_s=settings.upgrades_per_ip_per_s,

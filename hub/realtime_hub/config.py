@@ -50,8 +50,7 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     state: Path = Path(".realtime/hub")
     """Folder of the payment journal and the trust journal."""
     redis_url: str | None = None
-    """Shared L2 and trust log; without it both live in this process. redis://, or with + a
-    redis+sentinel:// or redis+cluster:// address; rediss for TLS: docs/howto/redis.md."""
+    """Shared L2 and trust log; without it both live in this process."""
     fleet_key_file: Path | None = None
     """32 bytes that authenticate trust log entries between hubs; made in `state` when absent."""
     keys_file: Path | None = None
@@ -73,6 +72,8 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     login_when_unavailable: Annotated[str, Meta(pattern="^(refuse|observe)$")] = "refuse"
     session_ttl_ms: Milliseconds = 86_400_000
+    resume_within_ms: Milliseconds = 120_000
+    """How long after its connection was lost a session can be resumed."""
     trust_l1_wallets_max: Count = 100_000
     trust_ttl_ms: Milliseconds = 5_000
     """How long an answer may be used without asking again."""

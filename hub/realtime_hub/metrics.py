@@ -31,6 +31,9 @@ class Metrics:
         self.connections = Gauge(
             "realtime_connections", "Open WebSocket connections", registry=registry
         )
+        self.resumes = Counter(
+            "realtime_resumes", "Resumed sessions by outcome", ["outcome"], registry=registry
+        )
         self.logins = Counter(
             "realtime_logins", "Logins by outcome", ["outcome"], registry=registry
         )

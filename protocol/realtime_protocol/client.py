@@ -2,7 +2,8 @@
 
 Feed every frame with :meth:`ClientSession.receive`. The first one is the challenge; have the
 wallet sign :meth:`ClientSession.login_text`, send :meth:`ClientSession.login`, and the session is
-open when its reply came. Time comes in as epoch ms.
+open when its reply came; or take a session of before up again with :meth:`ClientSession.resume`.
+Time comes in as epoch ms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,12 @@ from realtime_protocol.messages import (
     LoginRequest,
     PushType,
     RequestType,
+    ResumeReply,
+    ResumeRequest,
+    ResumeSub,
     Scheme,
 )
+from realtime_protocol.session_key import Kind, resume_body, sign_with_session_key
 
 CHALLENGE_TTL_MS_MAX: Final = 300_000
 REQUEST_ID_MAX: Final = 2**32 - 1
@@ -65,8 +70,8 @@ MOVES: Final[Mapping[tuple[ClientState, str], ClientState]] = {
     (ClientState.OPEN, "refused"): ClientState.OPEN,
 }
 
-_ALWAYS: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN})
-_LOGINS: Final = frozenset({RequestType.LOGIN, RequestType.REFRESH})
+_ALWAYS: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN, RequestType.RESUME})
+_LOGINS: Final = frozenset({RequestType.LOGIN, RequestType.RESUME, RequestType.REFRESH})
 _REPLIES_WITH_MAPS: Final = frozenset(
     {RequestType.CHALLENGE, RequestType.SUBSCRIBE, RequestType.PAYMENT_GET}
 )
@@ -129,7 +134,7 @@ class ClientSession:
         self._state = ClientState.NEW
         self._challenge: Challenge | None = None
         self._challenge_ends_ms = 0
-        self._login: LoginReply | None = None
+        self._login: LoginReply | ResumeReply | None = None
         self._next_id = 1
         self._in_flight: dict[int, RequestType] = {}
         self._in_flight_max = IN_FLIGHT_MAX
@@ -145,8 +150,8 @@ class ClientSession:
         return self._challenge
 
     @property
-    def session(self) -> LoginReply | None:
-        """What the hub said of the open session."""
+    def session(self) -> LoginReply | ResumeReply | None:
+        """What the hub said of the open session, at its login or when it was resumed."""
         return self._login
 
     @property
@@ -184,6 +189,25 @@ class ClientSession:
         body = LoginRequest(scheme, wallet, signature, list(resources))
         kind = RequestType.REFRESH if self._state is ClientState.OPEN else RequestType.LOGIN
         sent = self.request(kind, body)
+        self._move("login")
+        self._challenge = None
+        return sent
+
+    def resume(
+        self, *, token: bytes, sid: str, key_seed: bytes, subs: Sequence[ResumeSub]
+    ) -> tuple[int, bytes]:
+        """Return id and frame of a resume of session *sid*, which the key of *key_seed* proves.
+
+        It uses the challenge up, whatever the outcome.
+        """
+        challenge = self._challenge
+        if challenge is None:
+            raise LocalProtocolError("there is no unused challenge; ask for one")
+        body = resume_body(
+            domain=challenge.domain, uri=challenge.uri, sid=sid, nonce=challenge.nonce
+        )
+        proof = sign_with_session_key(key_seed, Kind.RESUME, body)
+        sent = self.request(RequestType.RESUME, ResumeRequest(token, proof, list(subs)))
         self._move("login")
         self._challenge = None
         return sent

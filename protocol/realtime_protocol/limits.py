@@ -41,6 +41,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     ping_every_ms: int = 15_000
     pings_missed_max: int = 2
     checkpoint_every_ms: int = 15_000
+    service_checkpoint_every_ms: int = 1_000
+    resume_within_ms: int = 120_000
+    """After the connection was lost."""
 
     def as_detail(self) -> dict[str, int | str]:
         """Return the limits as they stand in the challenge."""
@@ -54,6 +57,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 _WEIGHTS: Final = {
     RequestType.LOGIN: "login_weight",
+    RequestType.RESUME: "login_weight",
     RequestType.REFRESH: "login_weight",
     RequestType.QUOTE_OPEN: "quote_weight",
     RequestType.PAY: "pay_weight",

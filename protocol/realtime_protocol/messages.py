@@ -30,6 +30,7 @@ FeeQu = Annotated[int, Meta(ge=0, le=AMOUNT_QU_MAX)]
 Score = Annotated[int, Meta(ge=0, le=100)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+ResumeToken = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Epoch8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
@@ -203,6 +204,17 @@ class GapCause(IntEnum):
     TRIMMED = 2
 
 
+class ResumeOutcome(IntEnum):
+    """What becomes of one subscription of a resumed session."""
+
+    CAUGHT_UP = 0
+    """Nothing was missed."""
+    REPLAYING = 1
+    """What was missed follows."""
+    GAP = 2
+    """What was missed can't be had: a gap and then a snapshot follow."""
+
+
 class GoawayCause(IntEnum):
     """Why the hub asks a client to connect elsewhere."""
 
@@ -324,6 +336,43 @@ class LoginReply(Body, frozen=True):
     session_exp_ms: Uint
     trust: Trust | None
     scopes: Annotated[list[ShortText], Meta(max_length=16)]
+
+
+class ResumeSub(Body, frozen=True):
+    """A subscription as the client knows it: its number, its channel, up to where it has read."""
+
+    sub: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    channel: ShortText
+    epoch: Epoch8
+    offset: Uint
+    wallets: Annotated[list[Key], Meta(max_length=256)] | None = None
+    """Of channel trust."""
+
+
+class ResumeRequest(Body, frozen=True):
+    """Take a session up again: its token, and the session key's signature for this connection."""
+
+    token: ResumeToken
+    proof: Signature
+    subs: Annotated[list[ResumeSub], Meta(max_length=64)]
+
+
+class ResumedSub(Body, frozen=True):
+    """What becomes of a subscription. One that isn't listed must be subscribed to anew."""
+
+    sub: Uint32
+    outcome: ResumeOutcome
+    epoch: Epoch8
+    head: Uint
+
+
+class ResumeReply(Body, frozen=True):
+    """The session goes on; the old token is used up."""
+
+    sid: ShortText
+    resume_token: ResumeToken
+    trust: Trust | None
+    subs: Annotated[list[ResumedSub], Meta(max_length=64)]
 
 
 class LogoutRequest(Body, frozen=True):
@@ -541,6 +590,7 @@ class ErrorBody(Body, frozen=True):
 REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.CHALLENGE: (ChallengeRequest, Challenge),
     RequestType.LOGIN: (LoginRequest, LoginReply),
+    RequestType.RESUME: (ResumeRequest, ResumeReply),
     RequestType.LOGOUT: (LogoutRequest, Empty),
     RequestType.REFRESH: (LoginRequest, LoginReply),
     RequestType.SUBSCRIBE: (SubscribeRequest, SubscribeReply),

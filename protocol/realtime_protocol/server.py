@@ -1,9 +1,9 @@
 """The hub's end of one session, without I/O.
 
 Give each message to :meth:`ServerSession.receive` and act on the event that comes back. A request
-that was taken gets exactly one answer: :meth:`answer` or :meth:`refuse`, and for a login
-:meth:`login_proven` or :meth:`login_refused`. After each call look at :attr:`closing`: when it is
-set, send what was returned and close the connection.
+that was taken gets exactly one answer: :meth:`answer` or :meth:`refuse`, and for a login or a
+resume :meth:`login_proven` or :meth:`login_refused`. After each call look at :attr:`closing`: when
+it is set, send what was returned and close the connection.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,7 @@ from realtime_protocol.messages import (
     LoginRequest,
     PushType,
     RequestType,
+    ResumeRequest,
     Scheme,
 )
 
@@ -66,7 +67,9 @@ MOVES: Final[Mapping[tuple[SessionState, str], SessionState]] = {
     (SessionState.REFRESHING, "login_refused"): SessionState.OPEN,
 }
 
-BEFORE_LOGIN: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN})
+BEFORE_LOGIN: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN, RequestType.RESUME})
+_OPENING: Final = frozenset({RequestType.LOGIN, RequestType.RESUME})
+_PROOFS: Final = frozenset({*_OPENING, RequestType.REFRESH})
 
 # Rule: the scope that a request needs. Subscribing needs that of its channel.
 SCOPE_OF: Final[Mapping[RequestType, str]] = {
@@ -79,7 +82,7 @@ SCOPE_OF: Final[Mapping[RequestType, str]] = {
     RequestType.TRUST_SET: "admin",
 }
 
-_OF_LOGINS: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN, RequestType.REFRESH})
+_OF_LOGINS: Final = frozenset({RequestType.CHALLENGE, *_PROOFS})
 _SERVED: Final[Mapping[int, RequestType]] = {int(kind): kind for kind in REQUESTS}
 _SCHEMES: Final = frozenset(int(scheme) for scheme in Scheme)
 
@@ -106,6 +109,15 @@ class LoginSent:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeSent:
+    """Check a resume whose proof is made for *challenge*, which nothing can use again."""
+
+    id: int
+    challenge: Challenge
+    body: ResumeRequest
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The request was refused here: send *frame*."""
 
@@ -122,7 +134,7 @@ class Closing:
     reason: str
 
 
-Event = ChallengeWanted | LoginSent | RequestSent[Any] | Refused | Closing
+Event = ChallengeWanted | LoginSent | ResumeSent | RequestSent[Any] | Refused | Closing
 
 
 class ServerSession:
@@ -299,8 +311,8 @@ class ServerSession:
         kind = _known_kind(request)
         self._require_room(kind, now_s)
         self._require_right(kind)
-        if kind is RequestType.LOGIN or kind is RequestType.REFRESH:
-            return self._take_login(kind, request, now_ms)
+        if kind in _PROOFS:
+            return self._take_proof(kind, request, now_ms)
         body = decode_request_body(request)
         if kind is RequestType.CHALLENGE:
             return self._take_challenge_request(request.id, body.ttl_ms, now_s)
@@ -328,7 +340,7 @@ class ServerSession:
             if kind not in BEFORE_LOGIN:
                 raise RequestError(ErrorCode.NOT_AUTHENTICATED, f"{kind.name.lower()} before login")
             return
-        if kind is RequestType.LOGIN:
+        if kind in _OPENING:
             raise RequestError(ErrorCode.BAD_MESSAGE, "already logged in; send refresh")
         scope = SCOPE_OF.get(kind)
         if scope is not None:
@@ -364,17 +376,23 @@ class ServerSession:
         self._in_flight[request_id] = RequestType.CHALLENGE
         return ChallengeWanted(request_id, ttl_ms)
 
-    def _take_login(self, kind: RequestType, request: Request, now_ms: int) -> Event:
+    def _take_proof(self, kind: RequestType, request: Request, now_ms: int) -> Event:
         # Used up before anything is looked at: a nonce has one attempt, good or bad.
         challenge, self._challenge = self._challenge, None
         try:
             challenge = self._require_live(challenge, now_ms)
-            proof = self._read_proof(request)
+            event = self._read_proof(kind, request, challenge)
         except RequestError as error:
             self._count_failure(error)
             raise
         self._move("login_sent")
         self._in_flight[request.id] = kind
+        return event
+
+    def _read_proof(self, kind: RequestType, request: Request, challenge: Challenge) -> Event:
+        if kind is RequestType.RESUME:
+            return ResumeSent(request.id, challenge, decode_request_body(request))
+        proof = self._read_login(request)
         return LoginSent(request.id, challenge, proof, refresh=kind is RequestType.REFRESH)
 
     def _require_live(self, challenge: Challenge | None, now_ms: int) -> Challenge:
@@ -391,7 +409,7 @@ class ServerSession:
             )
         return challenge
 
-    def _read_proof(self, request: Request) -> LoginRequest:
+    def _read_login(self, request: Request) -> LoginRequest:
         try:
             proof: LoginRequest = decode_request_body(request)
         except RequestError as error:

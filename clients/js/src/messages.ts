@@ -6,8 +6,8 @@ import {
 } from "./shapes.js";
 import {
   RequestType, PushType, TrustStatus, TrustTier, Initiator, TrustChangeState, Scheme,
-  Priority, DeadlineOf, PaymentState, PaymentLevel, PrepareKind, ResignReason, GapCause,
-  GoawayCause,
+  Priority, DeadlineOf, PaymentState, PaymentLevel, PrepareKind, ResignReason, ResumeOutcome,
+  GapCause, GoawayCause,
 } from "./tables.js";
 
 /** What is known of one wallet, from where, how old, and until when it may be used. */
@@ -211,6 +211,75 @@ export const LOGIN_REPLY: Shape<LoginReply> = struct(
     sessionExpMs: uint(0, 9007199254740991),
     trust: optional(TRUST),
     scopes: list(text(256), 0, 16),
+  },
+);
+
+/** A subscription as the client knows it: its number, its channel, up to where it has read. */
+export interface ResumeSub {
+  sub: number;
+  channel: string;
+  epoch: Uint8Array;
+  offset: number;
+  wallets: Uint8Array[] | null;
+}
+export const RESUME_SUB: Shape<ResumeSub> = struct(
+  "ResumeSub",
+  {
+    sub: uint(1, 2147483647),
+    channel: text(256),
+    epoch: bytes(8, 8),
+    offset: uint(0, 9007199254740991),
+    wallets: optional(list(bytes(32, 32), 0, 256)),
+  },
+  { wallets: null },
+);
+
+/** Take a session up again: its token, and the session key's signature for this connection. */
+export interface ResumeRequest {
+  token: Uint8Array;
+  proof: Uint8Array;
+  subs: ResumeSub[];
+}
+export const RESUME_REQUEST: Shape<ResumeRequest> = struct(
+  "ResumeRequest",
+  {
+    token: bytes(32, 32),
+    proof: bytes(64, 64),
+    subs: list(RESUME_SUB, 0, 64),
+  },
+);
+
+/** What becomes of a subscription. One that isn't listed must be subscribed to anew. */
+export interface ResumedSub {
+  sub: number;
+  outcome: ResumeOutcome;
+  epoch: Uint8Array;
+  head: number;
+}
+export const RESUMED_SUB: Shape<ResumedSub> = struct(
+  "ResumedSub",
+  {
+    sub: uint(0, 4294967295),
+    outcome: oneOf(ResumeOutcome),
+    epoch: bytes(8, 8),
+    head: uint(0, 9007199254740991),
+  },
+);
+
+/** The session goes on; the old token is used up. */
+export interface ResumeReply {
+  sid: string;
+  resumeToken: Uint8Array;
+  trust: Trust | null;
+  subs: ResumedSub[];
+}
+export const RESUME_REPLY: Shape<ResumeReply> = struct(
+  "ResumeReply",
+  {
+    sid: text(256),
+    resumeToken: bytes(32, 32),
+    trust: optional(TRUST),
+    subs: list(RESUMED_SUB, 0, 64),
   },
 );
 
@@ -604,6 +673,7 @@ export const ERROR_BODY: Shape<ErrorBody> = struct(
 export interface Requests {
   [RequestType.CHALLENGE]: { request: ChallengeRequest; reply: Challenge };
   [RequestType.LOGIN]: { request: LoginRequest; reply: LoginReply };
+  [RequestType.RESUME]: { request: ResumeRequest; reply: ResumeReply };
   [RequestType.LOGOUT]: { request: LogoutRequest; reply: Empty };
   [RequestType.REFRESH]: { request: LoginRequest; reply: LoginReply };
   [RequestType.SUBSCRIBE]: { request: SubscribeRequest; reply: SubscribeReply };
@@ -626,6 +696,7 @@ export const REQUESTS: {
 } = {
   [RequestType.CHALLENGE]: { request: CHALLENGE_REQUEST, reply: CHALLENGE },
   [RequestType.LOGIN]: { request: LOGIN_REQUEST, reply: LOGIN_REPLY },
+  [RequestType.RESUME]: { request: RESUME_REQUEST, reply: RESUME_REPLY },
   [RequestType.LOGOUT]: { request: LOGOUT_REQUEST, reply: EMPTY },
   [RequestType.REFRESH]: { request: LOGIN_REQUEST, reply: LOGIN_REPLY },
   [RequestType.SUBSCRIBE]: { request: SUBSCRIBE_REQUEST, reply: SUBSCRIBE_REPLY },

@@ -152,6 +152,14 @@ export const ResignReason = {
 } as const;
 export type ResignReason = (typeof ResignReason)[keyof typeof ResignReason];
 
+/** What becomes of one subscription of a resumed session. */
+export const ResumeOutcome = {
+  CAUGHT_UP: 0,
+  REPLAYING: 1,
+  GAP: 2,
+} as const;
+export type ResumeOutcome = (typeof ResumeOutcome)[keyof typeof ResumeOutcome];
+
 /** Why a stream has a hole before its next snapshot. */
 export const GapCause = {
   QUEUE: 0,

@@ -42,6 +42,8 @@ class ProvenLogin:
     wallet: PublicKey
     scopes: tuple[str, ...]
     session_exp_ms: int
+    session_key: bytes | None = None
+    """The Ed25519 key that may resume the session."""
 
 
 class Logins:
@@ -102,7 +104,12 @@ class Logins:
         granted = self._read_resources(resources, now_ms)
         text = self._build_text(challenge, wallet, resources)
         await self.check_signature(wallet=wallet, scheme=scheme, text=text, signature=signature)
-        return ProvenLogin(PublicKey(wallet), granted.scopes, now_ms + self._session_ttl_ms)
+        return ProvenLogin(
+            PublicKey(wallet),
+            granted.scopes,
+            now_ms + self._session_ttl_ms,
+            None if granted.key is None else granted.key.public_key,
+        )
 
     async def check_signature(
         self, *, wallet: bytes, scheme: Scheme, text: bytes, signature: bytes

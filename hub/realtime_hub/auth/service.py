@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from realtime_hub.auth.administration import Administration, ProcessedTick
@@ -68,7 +69,7 @@ class AuthService:
         )
         if proven.wallet != self._book.contract_admin:
             return proven
-        return ProvenLogin(proven.wallet, (*proven.scopes, "admin"), proven.session_exp_ms)
+        return replace(proven, scopes=(*proven.scopes, "admin"))
 
     async def admit(self, wallet: PublicKey) -> Trust:
         """Decide whether a proven, registered wallet may stay; RequestError 108 or 206.
@@ -76,6 +77,19 @@ class AuthService:
         The session must be registered before: a change that comes between is then pushed to it.
         """
         [trust] = await self._book.get([wallet])
+        return self._require_welcome(trust)
+
+    async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
+        """Decide the same for one whose session saw the trust log up to *seen*.
+
+        Every change that the log holds by now counts; nothing is taken from memory alone.
+        """
+        await self._book.catch_up(seen)
+        if self._login_when_unavailable and not self._book.backbone_ok:
+            return await self.admit(wallet)
+        return self._require_welcome(await self._book.fresh(wallet))
+
+    def _require_welcome(self, trust: Trust) -> Trust:
         if trust.status is TrustStatus.BLOCKED:
             raise RequestError(
                 ErrorCode.WALLET_BLOCKED, f"the wallet is blocked (reason {trust.reason})"

@@ -8,8 +8,12 @@ from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.fanout import Fanout
 from realtime_hub.session.ports import SessionAuth, SessionPayments, SessionQuotes
 from realtime_hub.session.registry import SessionRegistry
+from realtime_hub.session.resume_store import ResumeStore
+from realtime_hub.session.resumes import Resumes
 from realtime_hub.session.session import LiveSession
 from realtime_hub.session.tasks import RequestTasks
+from realtime_protocol.codes import CloseCode
+from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits
 
 
@@ -42,6 +46,7 @@ class HubContext:
     counters: SessionCounters
     registry: SessionRegistry[LiveSession]
     fanout: Fanout
+    resumes: Resumes
     tasks: RequestTasks
 
 
@@ -50,6 +55,7 @@ def build_context(
     auth: SessionAuth,
     quotes: SessionQuotes,
     payments: SessionPayments,
+    resume_store: ResumeStore,
     clock: Clock,
     entropy: Entropy,
     settings: SessionSettings,
@@ -61,6 +67,12 @@ def build_context(
     registry: SessionRegistry[LiveSession] = SessionRegistry(
         limits, connections_max=settings.connections_max
     )
+
+    def end_sessions(wallet: PublicKey, opened_until_ms: int) -> None:
+        for session in registry.sessions_of(wallet):
+            if session.opened_ms <= opened_until_ms:
+                session.fail(CloseCode.SESSION_REVOKED)
+
     return HubContext(
         auth=auth,
         quotes=quotes,
@@ -72,5 +84,13 @@ def build_context(
         counters=counters,
         registry=registry,
         fanout=Fanout(registry, auth, payments, clock, counters),
+        resumes=Resumes(
+            resume_store,
+            clock=clock,
+            entropy=entropy,
+            within_ms=limits.resume_within_ms,
+            position=auth.position,
+            end_sessions=end_sessions,
+        ),
         tasks=RequestTasks(),
     )

@@ -36,6 +36,10 @@ class SessionCounters:
         """A login was decided; None: it was proven."""
         self._metrics.logins.labels(_name(outcome)).inc()
 
+    def resume(self, outcome: ErrorCode | None) -> None:
+        """A resume was decided; None: the session goes on."""
+        self._metrics.resumes.labels(_name(outcome)).inc()
+
     def request(self, kind: int, outcome: ErrorCode | None) -> None:
         """A request was answered; None: served."""
         self._requests[kind, outcome] += 1

@@ -25,6 +25,7 @@ from realtime_protocol.messages import (
     Trust,
     TrustChanged,
     TrustStatus,
+    WalletTrust,
 )
 
 if TYPE_CHECKING:
@@ -182,23 +183,11 @@ class Fanout:
         gap = Gap(number, subscription.since + 1, head, GapCause.EPOCH)
         messages: list[Message] = [("gap", encode_push(PushType.GAP, number, head, gap))]
         for wallet, trust in zip(wallets, trusts, strict=True):
-            body = self._as_change(wallet, trust)
+            body = trust_state(WalletTrust(wallet, trust), now_ms=self._clock.now_ms())
             messages.append((wallet, encode_push(PushType.TRUST_CHANGED, number, head, body)))
         for key, message in messages:
             subscription.session.push(Urgency.REVOCATION, message, (number, key))
         subscription.release(head)
-
-    def _as_change(self, wallet: PublicKey, trust: Trust) -> TrustChanged:
-        return TrustChanged(
-            wallet=wallet,
-            status=trust.status,
-            score=trust.score,
-            reason=trust.reason,
-            initiator=Initiator.SYSTEM,
-            event_ms=self._clock.now_ms(),
-            use_until_ms=trust.use_until_ms,
-            pending=False,
-        )
 
     # Payments -------------------------------------------------------------------------------
 
@@ -211,6 +200,21 @@ class Fanout:
             offset, urgency, messages = payment_messages(change, subscription)
             subscription.offer(offset, urgency, *messages)
             self._counters.push(PushType.PAYMENT_STATUS)
+
+
+def trust_state(entry: WalletTrust, *, now_ms: int) -> TrustChanged:
+    """Return what stands of a wallet, as one who missed changes is told."""
+    trust = entry.trust
+    return TrustChanged(
+        wallet=entry.wallet,
+        status=trust.status,
+        score=trust.score,
+        reason=trust.reason,
+        initiator=Initiator.SYSTEM,
+        event_ms=now_ms,
+        use_until_ms=trust.use_until_ms,
+        pending=False,
+    )
 
 
 async def read_at_head(

@@ -79,6 +79,11 @@ class ProvenLogin(Protocol):
         """When the session ends, epoch ms."""
         ...
 
+    @property
+    def session_key(self) -> bytes | None:
+        """The Ed25519 key that may resume the session."""
+        ...
+
 
 class TrustChange(Protocol):
     """An entry of the trust log."""
@@ -112,6 +117,10 @@ class SessionAuth(Protocol):
 
     async def admit(self, wallet: PublicKey) -> Trust:
         """Read the trust of a wallet whose session is registered; RequestError 206 or 108."""
+        ...
+
+    async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
+        """Read it again, not older than the trust log is now, which must have reached *seen*."""
         ...
 
     def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:

@@ -80,13 +80,14 @@ class SessionRegistry(Generic[_Session]):
         """A connection is gone."""
         self.connections.pop(session, None)
 
-    def enter(self, wallet: PublicKey, session: _Session) -> None:
+    def enter(self, wallet: PublicKey, session: _Session, *, replaces: bool = False) -> None:
         """Register a session under its wallet; RequestError 106 when it has too many.
 
-        From now on every change of the wallet's trust reaches the session.
+        From now on every change of the wallet's trust reaches the session. One that *replaces*
+        another, which is about to end, needs no place of its own.
         """
         sessions_max = self._limits.sessions_per_wallet_max
-        if self._by_wallet.size(wallet) >= sessions_max:
+        if self._by_wallet.size(wallet) >= sessions_max + replaces:
             raise RequestError(
                 ErrorCode.RATE_LIMITED,
                 f"the wallet has {sessions_max} sessions; close one",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from realtime_hub.session.outbox import Outbox, Urgency
 from realtime_hub.session.ports import QuoteStream, Wire
 from realtime_hub.session.reply_first import ReplyFirst
+from realtime_hub.session.resumes import Place
 from realtime_hub.session.subscriptions import Subscription
 from realtime_protocol.codec import encode_push
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
@@ -40,7 +41,9 @@ SEND_BYTES: Final = 16_384
 """Handed to the connection at a time; what waits behind it can still be overtaken."""
 _EVERYTHING: Final = 2**62
 _CHECKPOINT_KEY: Final = "checkpoint"
+_SERVICE: Final = "service"
 NORMAL_CLOSURE: Final = 1000
+_NO_WAY_BACK: Final = 4_500
 
 Serve = Callable[["LiveSession", Event], None]
 """Serves what the machine let through: a challenge, a login, a request."""
@@ -53,9 +56,10 @@ class LiveSession:
     """
 
     __slots__ = (
-        "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login", "_opened_s",
-        "_outbox", "_pays", "_progress_s", "_reading", "_serve", "_subs_made", "_tasks", "_wire",
-        "address", "barred", "domain", "ended", "machine", "quotes", "sid", "subscriptions",
+        "_backbone_ok", "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login",
+        "_opened_s", "_outbox", "_pays", "_place", "_progress_s", "_reading", "_serve",
+        "_subs_made", "_tasks", "_wire", "address", "barred", "domain", "ended", "machine",
+        "quotes", "sid", "subscriptions",
     )  # fmt: skip
 
     def __init__(
@@ -79,12 +83,15 @@ class LiveSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._subs_made = 0
         self._entered: PublicKey | None = None
+        self._place: Place | None = None
         self._long_login = False
         self._reading = True
         self._opened_s = now_s
         self._progress_s = now_s
         self._drained_bytes = 0
         self._checkpoint_s = now_s
+        self._backbone_ok = True
+        """What the client was told."""
 
     @property
     def wallet(self) -> PublicKey:
@@ -92,6 +99,11 @@ class LiveSession:
         if self.machine.wallet is None:
             raise RequestError(ErrorCode.NOT_AUTHENTICATED, "log in first")
         return self.machine.wallet
+
+    @property
+    def opened_ms(self) -> int:
+        """When a session that can be resumed logged in, by its store's clock; 0 for others."""
+        return 0 if self._place is None else self._place.family.opened_ms
 
     @property
     def queued_bytes(self) -> int:
@@ -142,6 +154,11 @@ class LiveSession:
         if not self.ended:
             self.machine.receive_text()
             self.follow_machine()
+
+    def heard(self) -> None:
+        """The client gave a sign of life beside its messages: a pong."""
+        if self._place is not None:
+            self._context.resumes.alive(self._place)
 
     def follow_machine(self) -> None:
         """Close when the machine says so; call it after each call of the machine."""
@@ -256,27 +273,53 @@ class LiveSession:
             )
         self._long_login = True
 
-    def enter(self, wallet: PublicKey) -> None:
+    def enter(self, wallet: PublicKey, *, replaces: bool = False) -> None:
         """Be reached by changes of *wallet* from now on; RequestError 106 when it has too many."""
         if self._entered is None:
-            self._context.registry.enter(wallet, self)
+            self._context.registry.enter(wallet, self, replaces=replaces)
             self._entered = wallet
             self.barred = False
 
+    def require_not_barred(self) -> None:
+        """Raise RequestError 206 when the wallet was blocked since `enter`."""
+        if self.barred:
+            raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet was blocked just now")
+
     def leave(self) -> None:
         """Be a stranger again: the login failed."""
+        place, self._place = self._place, None
+        if place is not None:
+            self._context.resumes.leave(place, for_good=False)
         if self._entered is not None:
             self._context.registry.leave(self._entered, self)
             self._entered = None
 
+    def keep(self, place: Place | None) -> None:
+        """Be resumable from *place*; the place before it, of an earlier login, is given up."""
+        before, self._place = self._place, None if self.ended else place
+        if self.ended and place is not None:
+            self._context.resumes.leave(place, for_good=False)
+        if before is not None:
+            self._context.resumes.leave(before, for_good=True)
+
+    async def give_up_place(self) -> None:
+        """Let nobody resume it, on any hub, from now on."""
+        place, self._place = self._place, None
+        if place is not None:
+            await self._context.resumes.end(place)
+
     def logged_in(self, sid: str) -> None:
-        """The first login was proven and admitted."""
+        """The first login, or a resume, was proven and admitted."""
         self.sid = sid
         self._end_long_login()
         self._checkpoint_s = self._context.clock.monotonic_s()
         self._context.counters.logged_in()
 
     # Subscriptions --------------------------------------------------------------------------
+
+    def go_on_from(self, number: int) -> None:
+        """Give no further subscription a number up to *number*: a resumed one has it."""
+        self._subs_made = max(self._subs_made, number)
 
     def next_sub(self) -> int:
         """Return the number of a further subscription or quote stream."""
@@ -335,7 +378,7 @@ class LiveSession:
         self.ended = True
         self._context.counters.closed(code)
         logger.info("closing %s", code, extra={"reason": reason, "sid": self.sid})
-        self._release()
+        self._release(for_good=_ends_for_good(code))
         self._wire.close(code, reason, within_s=within_s)
 
     def fail(self, code: CloseCode) -> None:
@@ -360,7 +403,10 @@ class LiveSession:
             return
         settings = self._context.settings
         goaway = Goaway(
-            settings.goaway_min_ms, settings.goaway_max_ms, GoawayCause.DRAINING, resume_ok=False
+            settings.goaway_min_ms,
+            settings.goaway_max_ms,
+            GoawayCause.DRAINING,
+            resume_ok=self._place is not None,
         )
         self.send(encode_push(PushType.GOAWAY, 0, 0, goaway))
         code = CloseCode.DRAINING
@@ -374,7 +420,7 @@ class LiveSession:
         """The connection is gone."""
         if not self.ended:
             self.ended = True
-            self._release()
+            self._release(for_good=False)
         self._context.registry.disconnect(self)
         self._context.counters.disconnected()
 
@@ -393,10 +439,13 @@ class LiveSession:
             "queued_bytes": self.queued_bytes,
         }
 
-    def _release(self) -> None:
-        """Let go of everything but the connection itself."""
+    def _release(self, *, for_good: bool) -> None:
+        """Let go of everything but the connection itself; unless *for_good*, it may be resumed."""
         if self.machine.logged_in:
             self._context.counters.logged_out()
+        place, self._place = self._place, None
+        if place is not None:
+            self._context.resumes.leave(place, for_good=for_good)
         self.machine.close()
         self._end_long_login()
         self.leave()
@@ -443,11 +492,24 @@ class LiveSession:
         self.end(int(code), close_reason(code, facts=facts), least_urgent=None)
 
     def _send_checkpoint(self, now_s: float) -> None:
+        """Send one when it is time, and at once when the hub can't vouch any more, or can again."""
         context = self._context
-        if (now_s - self._checkpoint_s) * 1_000 < context.limits.checkpoint_every_ms:
+        limits, backbone_ok = context.limits, context.auth.backbone_ok
+        serves = _SERVICE in self.machine.scopes
+        every_ms = limits.service_checkpoint_every_ms if serves else limits.checkpoint_every_ms
+        due = (now_s - self._checkpoint_s) * 1_000 >= every_ms
+        if not due and backbone_ok == self._backbone_ok:
             return
-        self._checkpoint_s = now_s
-        checkpoint = Checkpoint(self.heads(), context.clock.now_ms(), context.auth.backbone_ok)
+        self._checkpoint_s, self._backbone_ok = now_s, backbone_ok
+        checkpoint = Checkpoint(self.heads(), context.clock.now_ms(), backbone_ok)
         frame = encode_push(PushType.CHECKPOINT, 0, 0, checkpoint)
         context.counters.push(PushType.CHECKPOINT)
         self.push(Urgency.QUOTE, frame, _CHECKPOINT_KEY)
+
+
+_ENDS_FOR_GOOD: Final = frozenset({NORMAL_CLOSURE, int(CloseCode.SESSION_EXPIRED)})
+
+
+def _ends_for_good(code: int) -> bool:
+    """Whether nobody shall resume a session that was closed with this code."""
+    return code >= _NO_WAY_BACK or code in _ENDS_FOR_GOOD

@@ -12,13 +12,14 @@ from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import LiveSession
 from realtime_hub.surfaces.answers import Answer, Handler
 from realtime_hub.surfaces.login_requests import LoginRequests
+from realtime_hub.surfaces.resume_requests import ResumeRequests
 from realtime_hub.surfaces.session_requests import SessionRequests
 from realtime_hub.surfaces.subscription_requests import SubscriptionRequests
 from realtime_hub.surfaces.value_requests import ValueRequests
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.messages import RequestType
-from realtime_protocol.server import ChallengeWanted, Event, LoginSent, RequestSent
+from realtime_protocol.server import ChallengeWanted, Event, LoginSent, RequestSent, ResumeSent
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Dispatcher:
     def __init__(self, context: HubContext) -> None:
         self._counters = context.counters
         self._logins = LoginRequests(context)
+        self._resumes = ResumeRequests(context)
         subscriptions = SubscriptionRequests(context)
         values = ValueRequests(context)
         sessions = SessionRequests(context)
@@ -55,6 +57,8 @@ class Dispatcher:
             self._serve_request(session, event)
         elif isinstance(event, LoginSent):
             self._serve_login(session, event)
+        elif isinstance(event, ResumeSent):
+            self._serve_resume(session, event)
         elif isinstance(event, ChallengeWanted):
             self._logins.challenge(session, event)
 
@@ -63,6 +67,12 @@ class Dispatcher:
             session.spawn(self._logins.check(session, event))
         except RequestError as error:
             self._logins.refuse(session, event, error)
+
+    def _serve_resume(self, session: LiveSession, event: ResumeSent) -> None:
+        try:
+            session.spawn(self._resumes.check(session, event))
+        except RequestError as error:
+            self._resumes.refuse(session, event, error)
 
     def _serve_request(self, session: LiveSession, event: RequestSent[Any]) -> None:
         held = session.begin_pay() if event.kind in _CAUSES_STATES else None

@@ -5,6 +5,7 @@ from typing import Final
 
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.ports import ProvenLogin
+from realtime_hub.session.resumes import Opening
 from realtime_hub.session.session import LiveSession
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -44,6 +45,8 @@ class LoginRequests:
         try:
             proven = await self._context.auth.prove(_as_issued(event.challenge), event.proof)
             trust = await self._admit(session, proven)
+            sid = session.sid or self._context.entropy.token(_SID_BYTES).hex()
+            kept = await self._keep(session, sid, proven)
         except RequestError as error:
             self.refuse(session, event, error)
         except Exception:
@@ -52,7 +55,15 @@ class LoginRequests:
             self.refuse(session, event, failed)
         else:
             if not session.ended:
-                self._open(session, event, proven, trust)
+                reply = LoginReply(
+                    sid,
+                    b"" if kept is None else kept,
+                    0 if kept is None else self._context.resumes.within_ms,
+                    proven.session_exp_ms,
+                    trust,
+                    list(proven.scopes),
+                )
+                self._open(session, event, proven, reply)
         session.flush()
 
     def refuse(self, session: LiveSession, event: LoginSent, error: RequestError) -> None:
@@ -71,18 +82,32 @@ class LoginRequests:
     async def _admit(self, session: LiveSession, proven: ProvenLogin) -> Trust:
         session.enter(proven.wallet)
         trust = await self._context.auth.admit(proven.wallet)
-        if session.barred:
-            raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet was blocked just now")
+        session.require_not_barred()
         return trust
 
+    async def _keep(self, session: LiveSession, sid: str, proven: ProvenLogin) -> bytes | None:
+        """Make the session resumable; return its token, or None where it can't be resumed."""
+        if proven.session_key is None:
+            session.keep(None)
+            return None
+        opening = Opening(
+            sid=sid,
+            wallet=proven.wallet,
+            scopes=tuple(proven.scopes),
+            session_key=proven.session_key,
+            domain=session.domain,
+            session_exp_ms=proven.session_exp_ms,
+        )
+        opened = await self._context.resumes.open(session, opening)
+        session.keep(None if opened is None else opened[0])
+        session.require_not_barred()
+        return None if opened is None else opened[1]
+
     def _open(
-        self, session: LiveSession, event: LoginSent, proven: ProvenLogin, trust: Trust
+        self, session: LiveSession, event: LoginSent, proven: ProvenLogin, reply: LoginReply
     ) -> None:
         context = self._context
-        sid = session.sid or context.entropy.token(_SID_BYTES).hex()
         left_s = (proven.session_exp_ms - context.clock.now_ms()) / 1_000
-        # Empty token, ttl 0: this hub does not resume sessions.
-        reply = LoginReply(sid, b"", 0, proven.session_exp_ms, trust, list(proven.scopes))
         frame = session.machine.login_proven(
             event.id,
             reply,
@@ -95,7 +120,7 @@ class LoginRequests:
         if event.refresh:
             session.drop_beyond_scopes()
         else:
-            session.logged_in(sid)
+            session.logged_in(reply.sid)
 
 
 def _as_issued(challenge: Challenge) -> LoginChallenge:

@@ -6,7 +6,6 @@ from typing import Any, Final, cast
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import NORMAL_CLOSURE, LiveSession
 from realtime_hub.surfaces.answers import Answer
-from realtime_protocol.codes import CloseCode
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
     Empty,
@@ -28,6 +27,7 @@ class SessionRequests:
     def ping(self, session: LiveSession, body: PingRequest) -> Answer:
         """Give a sign of life, with heads."""
         context = self._context
+        session.heard()
         return Answer(
             PingReply(
                 body.client_ms,
@@ -37,18 +37,14 @@ class SessionRequests:
             )
         )
 
-    def logout(self, session: LiveSession, body: LogoutRequest) -> Answer:
-        """End this session, or all of the wallet's in this process."""
+    async def logout(self, session: LiveSession, body: LogoutRequest) -> Answer:
+        """End this session, or all of the wallet's on every hub."""
         wallet = session.wallet
-
-        def end() -> None:
-            if body.everywhere:
-                for other in self._context.registry.sessions_of(wallet):
-                    if other is not session:
-                        other.fail(CloseCode.SESSION_REVOKED)
-            session.end(NORMAL_CLOSURE, "logout")
-
-        return Answer(_EMPTY, then=end)
+        await session.give_up_place()
+        if body.everywhere:
+            session.leave()  # It ends with its reply, not as the others do.
+            await self._context.resumes.end_all(wallet)
+        return Answer(_EMPTY, then=lambda: session.end(NORMAL_CLOSURE, "logout"))
 
     def trust_get(
         self, session: LiveSession, body: list[bytes]

@@ -34,4 +34,5 @@ class SessionEngine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._context.tasks.run())
             group.create_task(self._context.fanout.run())
+            group.create_task(self._context.resumes.run())
             group.create_task(self._housekeeping.run())

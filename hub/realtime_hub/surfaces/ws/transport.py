@@ -278,6 +278,7 @@ class WebSocketTransport(asyncio.Protocol):
             case Opcode.TEXT:
                 session.receive_text()
             case Opcode.PING | Opcode.PONG:
+                session.heard()
                 now_s = self._context.clock.monotonic_s()
                 if not session.ended and self._control.take(1, now_s=now_s):
                     session.fail(CloseCode.RATE_LIMITED)
