@@ -6,10 +6,10 @@ SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest script
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test tools check unit fix native load bench-hub build logs health clean js constraints
+.PHONY: help run dev demo test tools check unit fix native load bench-hub bench-signatures build logs health clean js constraints
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.run: pyproject.toml constraints.txt hatch_build.py
 	@echo "Setting up $(VENV) (once; about half a minute)"
@@ -76,6 +76,9 @@ load: $(VENV)/.test $(VENV)/.native ## Log in and ask for quotes, 20 s, against 
 
 bench-hub: $(VENV)/.test $(VENV)/.native ## Measure the hub beside other servers (BENCH=--help tells more)
 	@PYTHONPATH=loadtest $(BIN)/python -m bench.hub $(BENCH)
+
+bench-signatures: $(VENV)/.run $(VENV)/.native ## Measure signatures beside Ed25519 (BENCH=--help tells more)
+	@PYTHONPATH=loadtest $(BIN)/python -m bench.signatures $(BENCH)
 
 build: $(VENV)/.test js ## Build wheel, sdist and the JS package
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -6,16 +6,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nacl import bindings
-
 from realtime_cli.findings import Finding, fine, wrong
 from realtime_protocol.schnorrq import ENGINE, HOW_TO_COMPILE, is_native
 from realtime_protocol.signature_timing import (
     SECOND_NS,
     SignatureWorks,
-    Work,
-    median_ns,
+    measure_ns,
     sample_message,
+    verify_ed25519,
 )
 
 YARDSTICK: Final = "Ed25519 verify (PyNaCl)"
@@ -67,7 +65,7 @@ def measure_rates(now_s: Callable[[], float]) -> dict[str, float]:
     """Return operations a second of each kind, PyNaCl's Ed25519 among them; takes half a second."""
     works, native = SignatureWorks(ENGINE), is_native()
     times, often = (32, 1_000) if native else (2, 20)
-    measured = median_ns(
+    measured = measure_ns(
         {
             "verify, 1 of a new key": works.verify_cold(times),
             "verify, 1 of a known key": works.verify_cached(times),
@@ -80,15 +78,3 @@ def measure_rates(now_s: Callable[[], float]) -> dict[str, float]:
         now_s=now_s,
     )
     return {name: SECOND_NS / spent_ns for name, spent_ns in measured.items()}
-
-
-def verify_ed25519(times: int) -> Work:
-    """The yardstick: libsodium's verification of a 32-byte message, called from Python."""
-    public_key, secret_key = bindings.crypto_sign_seed_keypair(bytes(32))
-    signed = bindings.crypto_sign(bytes(32), secret_key)
-
-    def verified() -> None:
-        for _ in range(times):
-            bindings.crypto_sign_open(signed, public_key)
-
-    return Work(times, lambda: verified)

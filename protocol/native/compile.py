@@ -125,9 +125,16 @@ def find_compiler() -> Compiler:
     )
 
 
-def compile_module(target: Path, tell: Callable[[str], object] = print) -> None:
-    """Compile the module to *target*; CannotCompileError says why it can't be done."""
+def compile_module(
+    target: Path, tell: Callable[[str], object] = print, *, with_ifma: bool = True
+) -> None:
+    """Compile the module to *target*; CannotCompileError says why it can't be done.
+
+    Without IFMA it is what other processors run; the benchmark compares the two.
+    """
     compiler = find_compiler()
+    if not with_ifma:
+        compiler = compiler._replace(has_ifma=False)
     folder = _objects_folder(compiler)
     objects = {source: _object_of(source, folder) for source in compiler.sources()}
     missing = [source for source in objects if not objects[source].exists()]

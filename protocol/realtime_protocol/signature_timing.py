@@ -4,11 +4,13 @@ The hub's estimate of its own speed, `realtime doctor` and the benchmark measure
 the same way. The samples' keys are anybody's; the clock is an argument.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from statistics import median
-from typing import Final
+from typing import Final, TypeVar
+
+from nacl import bindings
 
 from realtime_protocol.schnorrq import (
     KEY_BYTES,
@@ -28,6 +30,7 @@ _NUMBER_LETTERS: Final = 8
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz"
 
 Timed = Callable[[], object]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,34 @@ def duration_ns(work: Timed, *, now_s: Callable[[], float]) -> int:
     return max(1, round((now_s() - begin_s) * SECOND_NS))
 
 
-def median_ns(
-    works: Mapping[str, Work], *, rounds: int, now_s: Callable[[], float]
-) -> dict[str, float]:
-    """Return the nanoseconds that one operation of each takes: the median of the rounds.
+def measure_ns(
+    works: Mapping[Name, Work],
+    *,
+    rounds: int,
+    now_s: Callable[[], float],
+    pick: Callable[[Sequence[float]], float] = median,
+) -> dict[Name, float]:
+    """Return the nanoseconds that one operation of each takes: what *pick* takes of the rounds.
 
     The rounds are interleaved, so that a change of the machine's speed meets all works alike.
     """
-    measured: dict[str, list[float]] = {name: [] for name in works}
+    measured: dict[Name, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             measured[name].append(duration_ns(work.prepare(), now_s=now_s) / work.times)
-    return {name: median(found) for name, found in measured.items()}
+    return {name: pick(found) for name, found in measured.items()}
+
+
+def verify_ed25519(times: int) -> Work:
+    """The yardstick: libsodium's verification of a 32-byte message, called from Python."""
+    public_key, secret_key = bindings.crypto_sign_seed_keypair(bytes(32))
+    signed = bindings.crypto_sign(bytes(32), secret_key)
+
+    def verified() -> None:
+        for _ in range(times):
+            bindings.crypto_sign_open(signed, public_key)
+
+    return Work(times, lambda: verified)
 
 
 class SignatureWorks:

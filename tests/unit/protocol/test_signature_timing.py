@@ -8,7 +8,7 @@ from realtime_protocol.schnorrq import ENGINE, Engine, SignedMessage
 from realtime_protocol.signature_timing import (
     SignatureWorks,
     Work,
-    median_ns,
+    measure_ns,
     sample_keypair,
     sample_message,
 )
@@ -28,7 +28,9 @@ def test_the_median_is_of_interleaved_rounds_and_for_one_operation() -> None:
     def work(name: str, times: int) -> Work:
         return Work(times, lambda: lambda: order.append(name))
 
-    found = median_ns({"a": work("a", 2), "b": work("b", 1)}, rounds=3, now_s=lambda: next(times_s))
+    found = measure_ns(
+        {"a": work("a", 2), "b": work("b", 1)}, rounds=3, now_s=lambda: next(times_s)
+    )
     assert order == ["a", "b"] * 3
     assert found == {"a": 3e9, "b": 2e9}
 
