@@ -8,6 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from bench.hub.contest import Contest, open_contest
+from bench.hub.crowd import CROWD, crowd_tables, measure_crowd
+from bench.hub.drain import drain_table, measure_drain
+from bench.hub.hostile import KINDS, QUICK_KINDS, hostile_table, measure_hostile
 from bench.hub.processes import BenchError, cores
 from bench.hub.report import Table
 from bench.hub.requests import SHAPES, measure_requests, requests_table
@@ -21,7 +24,29 @@ def run_requests(contest: Contest, *, quick: bool) -> list[Table]:
     return [requests_table(shape, measured) for shape, measured in found.items()]
 
 
-SCENARIOS: Final[dict[str, Callable[..., list[Table]]]] = {"requests": run_requests}
+def run_crowd(contest: Contest, *, quick: bool) -> list[Table]:
+    """Logins, memory, fan-out and resumption."""
+    crowd, passes, publishes = (2_000, 1, 3) if quick else (CROWD, 2, 5)
+    found = measure_crowd(contest, crowd=crowd, passes=passes, publishes=publishes)
+    return crowd_tables(found, crowd)
+
+
+def run_hostile(contest: Contest, *, quick: bool) -> list[Table]:
+    """Clients that do harm."""
+    return [hostile_table(measure_hostile(contest, QUICK_KINDS if quick else KINDS))]
+
+
+def run_drain(contest: Contest, *, quick: bool) -> list[Table]:
+    """The end of a hub."""
+    return [drain_table(measure_drain(contest, sessions=1_000 if quick else 5_000))]
+
+
+SCENARIOS: Final[dict[str, Callable[..., list[Table]]]] = {
+    "requests": run_requests,
+    "crowd": run_crowd,
+    "hostile": run_hostile,
+    "drain": run_drain,
+}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from websocket import WebSocket, create_connection
 
 from bench.hub.processes import BenchError
-from bench.hub.signer import ADMIN_GROUP, LOGIN_ID, Signer
+from bench.hub.signer import ADMIN_GROUP, CHANNEL, LOGIN_ID, Signer
 from bench.hub.wallets import TIMES, WALLETS, WATCHED, wallet
 from realtime_loadtest.wire import pack, unpack
 from realtime_protocol.messages import REPLY_BIT, RequestType
@@ -22,7 +22,7 @@ WALLETS_AT_ONCE: Final = 64
 SUBSCRIBE_ID: Final = 2
 PUBLISH_ID: Final = 3
 SUBSCRIBE: Final = pack(
-    [int(RequestType.SUBSCRIBE), SUBSCRIBE_ID, ["trust", None, [wallet(WATCHED).public_key]]]
+    [int(RequestType.SUBSCRIBE), SUBSCRIBE_ID, [CHANNEL, None, [wallet(WATCHED).public_key]]]
 )
 
 

@@ -117,6 +117,10 @@ void take_message(struct session *session, const uint8_t *data, size_t size)
         }
         signer_ask(session, data, size);
         break;
+    case TYPE_SUBSCRIBE_REPLY:
+        session->answered_others++;
+        signer_ask(session, data, size);
+        break;
     case TYPE_TRUST_CHANGED:
         take_push(session, data, size);
         break;

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "frame.h"
@@ -50,27 +51,16 @@ static size_t unhex(const char *text, uint8_t *out)
     return size;
 }
 
-/* CPU time of the server in microseconds: user and system, all threads. */
+/* CPU time of the server in microseconds: user and system, all threads, to the nanosecond (the
+ * figures in /proc come in hundredths of a second). */
 static uint64_t server_cpu_us(void)
 {
-    char path[32];
-    char line[1024] = "";
-    uint64_t user = 0;
-    uint64_t system = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", world.server_pid);
-    FILE *file = fopen(path, "r");
-    if (!file) {
-        return 0;
+    clockid_t clock;
+    struct timespec used = {0, 0};
+    if (!clock_getcpuclockid(world.server_pid, &clock)) {
+        clock_gettime(clock, &used);
     }
-    char *read = fgets(line, sizeof line, file);
-    fclose(file);
-    char *after_name = read ? strrchr(line, ')') : NULL;
-    if (!after_name ||
-        sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-               &user, &system) != 2) {
-        return 0;
-    }
-    return (user + system) * (1000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
 }
 
 static uint64_t own_cpu_us(void)
@@ -119,23 +109,29 @@ static void run_until(uint64_t until_ns)
 
 /* The commands --------------------------------------------------------------------------------- */
 
-static void print_opened(uint64_t began_ns, uint64_t cpu_us, uint32_t wanted, uint8_t group)
+struct opened {
+    uint32_t count;
+    uint32_t refused;
+    uint64_t last_ns;
+};
+
+/* Count what became of the connections that were begun since *began_ns*. */
+static struct opened count_opened(uint8_t group, uint64_t began_ns)
 {
-    uint32_t opened = 0;
-    uint32_t refused = 0;
-    uint64_t last_ns = began_ns;
+    struct opened found = {0, 0, began_ns};
     EACH(session, group)
     {
-        if (session->state == OPEN && session->began_ns >= began_ns) {
-            opened++;
-            last_ns = session->ended_ns > last_ns ? session->ended_ns : last_ns;
+        if (session->began_ns < began_ns) {
+            continue;
+        }
+        if (session->state == OPEN) {
+            found.count++;
+            found.last_ns = session->ended_ns > found.last_ns ? session->ended_ns : found.last_ns;
         } else if (session->state == CLOSED) {
-            refused++;
+            found.refused++;
         }
     }
-    printf("{\"wanted\": %u, \"opened\": %u, \"refused\": %u, \"last_ms\": %.1f, "
-           "\"server_cpu_us\": %" PRIu64 "}\n",
-           wanted, opened, refused, ms_between(began_ns, last_ns), server_cpu_us() - cpu_us);
+    return found;
 }
 
 /* open GROUP COUNT PARALLEL TIMEOUT_MS */
@@ -154,35 +150,11 @@ static void do_open(char **words)
         }
         loop_turn(10);
     }
-    print_opened(began, cpu, count, group);
-}
-
-/* resume GROUP PARALLEL TIMEOUT_MS: cut all of a group at once, then bring them back */
-static void do_resume(char **words)
-{
-    uint8_t group = group_number(words[1]);
-    uint32_t wanted = 0;
-    EACH(session, group)
-    {
-        struct linger reset = {1, 0};
-        setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        session_end(session, 0);
-        wanted++;
-    }
-    uint64_t began = now_ns();
-    uint64_t cpu = server_cpu_us();
-    uint64_t end = began + number(words[3]) * 1000000;
-    struct session *next = world.sessions;
-    struct session *last = world.sessions + world.session_count;
-    while ((next < last || world.pending) && now_ns() < end) {
-        for (; next < last && world.pending < number(words[2]); next++) {
-            if (next->group == group && next->state == CLOSED) {
-                session_connect(next, true);
-            }
-        }
-        loop_turn(10);
-    }
-    print_opened(began, cpu, wanted, group);
+    struct opened opened = count_opened(group, began);
+    printf("{\"wanted\": %u, \"opened\": %u, \"refused\": %u, \"last_ms\": %.1f, "
+           "\"server_cpu_us\": %" PRIu64 "}\n",
+           count, opened.count, opened.refused, ms_between(began, opened.last_ns),
+           server_cpu_us() - cpu);
 }
 
 /* load GROUP DEPTH WARM_MS MS: each answer is followed by the next request */
@@ -301,6 +273,7 @@ static void do_send(char **words)
 
 static uint64_t deliveries_ns[SESSIONS_MAX];
 
+/* Write the rest of a line's object. */
 static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu)
 {
     uint32_t delivered = 0;
@@ -308,7 +281,7 @@ static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu)
     uint32_t twice = 0;
     EACH(session, watchers)
     {
-        twice += session->pushes_twice;
+        twice += session->pushes_twice + (session->pushes > 1 ? session->pushes - 1 : 0);
         if (session->pushes) {
             deliveries_ns[delivered++] = session->pushed_ns;
         } else {
@@ -316,7 +289,7 @@ static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu)
         }
     }
     qsort(deliveries_ns, delivered, sizeof *deliveries_ns, compare_u64);
-    printf("{\"delivered\": %u, \"missing\": %u, \"twice\": %u", delivered, missing, twice);
+    printf("\"delivered\": %u, \"missing\": %u, \"twice\": %u", delivered, missing, twice);
     if (delivered) {
         printf(", \"first_ms\": %.3f, \"median_ms\": %.3f, \"last_ms\": %.3f",
                ms_between(began, deliveries_ns[0]), ms_between(began, deliveries_ns[delivered / 2]),
@@ -325,11 +298,33 @@ static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu)
     printf(", \"server_cpu_us\": %" PRIu64 "}\n", server_cpu_us() - cpu);
 }
 
+/* Send a request from a group's first session. */
+static void publish(uint8_t group, const uint8_t *payload, size_t size)
+{
+    EACH(session, group)
+    {
+        session_send(session, OPCODE_BINARY, payload, size);
+        return;
+    }
+    die("nobody to publish");
+}
+
+static void wait_delivered(uint8_t watchers, uint32_t wanted, uint64_t end_ns)
+{
+    for (uint32_t got = 0; got < wanted && now_ns() < end_ns;) {
+        loop_turn(10);
+        got = 0;
+        EACH(session, watchers)
+        {
+            got += session->pushes > 0;
+        }
+    }
+}
+
 /* publish GROUP HEX WATCHERS TIMEOUT_MS: the group's first session sends; a push to each watcher */
 static void do_publish(char **words)
 {
     static uint8_t payload[PAYLOAD_BYTES_MAX];
-    uint8_t group = group_number(words[1]);
     uint8_t watchers = group_number(words[3]);
     size_t size = unhex(words[2], payload);
     uint32_t wanted = 0;
@@ -340,21 +335,57 @@ static void do_publish(char **words)
     }
     uint64_t cpu = server_cpu_us();
     uint64_t began = now_ns();
+    publish(group_number(words[1]), payload, size);
+    wait_delivered(watchers, wanted, began + number(words[4]) * 1000000);
+    printf("{");
+    print_delivered(watchers, began, cpu);
+}
+
+/* Cut all of a group at once, without a word; return how many. */
+static uint32_t cut(uint8_t group)
+{
+    uint32_t count = 0;
     EACH(session, group)
     {
-        session_send(session, OPCODE_BINARY, payload, size);
-        break;
-    }
-    uint64_t end = began + number(words[4]) * 1000000;
-    for (uint32_t got = 0; got < wanted && now_ns() < end;) {
-        loop_turn(10);
-        got = 0;
-        EACH(session, watchers)
-        {
-            got += session->pushes > 0;
+        struct linger reset = {1, 0};
+        if (session->state != CLOSED) {
+            setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         }
+        session_end(session, 0);
+        session->pushes = session->pushes_twice = 0;
+        count++;
     }
-    print_delivered(watchers, began, cpu);
+    return count;
+}
+
+/* resume GROUP PARALLEL TIMEOUT_MS PUBLISHERS HEX: cut all of a group at once, publish while they
+ * are away, bring them back, and see that each has that one push */
+static void do_resume(char **words)
+{
+    static uint8_t payload[PAYLOAD_BYTES_MAX];
+    uint8_t group = group_number(words[1]);
+    uint8_t publishers = group_number(words[4]);
+    size_t size = unhex(words[5], payload);
+    uint32_t wanted = cut(group);
+    publish(publishers, payload, size);
+    uint64_t began = now_ns();
+    uint64_t cpu = server_cpu_us();
+    uint64_t end = began + number(words[3]) * 1000000;
+    struct session *next = world.sessions;
+    struct session *last = world.sessions + world.session_count;
+    while ((next < last || world.pending) && now_ns() < end) {
+        for (; next < last && world.pending < number(words[2]); next++) {
+            if (next->group == group && next->state == CLOSED) {
+                session_connect(next, true);
+            }
+        }
+        loop_turn(10);
+    }
+    struct opened opened = count_opened(group, began);
+    wait_delivered(group, opened.count, end);
+    printf("{\"wanted\": %u, \"opened\": %u, \"back_ms\": %.1f, ", wanted, opened.count,
+           ms_between(began, opened.last_ns));
+    print_delivered(group, began, cpu);
 }
 
 /* become GROUP KIND: stalled, trickling, flooding, huge, deaf */
@@ -448,13 +479,10 @@ static void do_wait(char **words)
 /* close GROUP: with a reset, so that nothing of it lingers */
 static void do_close(char **words)
 {
-    EACH(session, group_number(words[1]))
+    uint8_t group = group_number(words[1]);
+    cut(group);
+    EACH(session, group)
     {
-        struct linger reset = {1, 0};
-        if (session->state != CLOSED) {
-            setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        }
-        session_end(session, 0);
         free(session->asks);
         session->asks = NULL;
         session->state = FREE;
@@ -477,7 +505,7 @@ static const struct {
     {"server", do_server, 2},   {"open", do_open, 5},     {"load", do_load, 5},
     {"pace", do_pace, 3},       {"stats", do_stats, 2},   {"send", do_send, 4},
     {"publish", do_publish, 5}, {"become", do_become, 3}, {"slowloris", do_slowloris, 3},
-    {"ended", do_ended, 3},     {"wait", do_wait, 2},     {"resume", do_resume, 4},
+    {"ended", do_ended, 3},     {"wait", do_wait, 2},     {"resume", do_resume, 6},
     {"close", do_close, 2},
 };
 

@@ -1,7 +1,7 @@
 /* The process that signs for the wallets, at the other end of a socket.
  *
- * It is sent each challenge and each login's reply as
- * [size u32][session u32][group u8][resuming u8][message], and answers a challenge with [size u32][session u32][message], in its own time. */
+ * It is sent each challenge and the replies that a resumption needs (login, subscribe) as
+ * [size u32][session u32][group u8][resuming u8][push offset u64][message], and answers a challenge with [size u32][session u32][message], in its own time. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "frame.h"
 #include "world.h"
 
-enum { HEAD_BYTES = 8, ANSWERS_BYTES_MAX = 1 << 20 };
+enum { HEAD_BYTES = 8, FACTS_BYTES = 10, ANSWERS_BYTES_MAX = 1 << 20 };
 
 static uint8_t *unsent;
 static size_t unsent_bytes;
@@ -41,18 +41,20 @@ static void flush(void)
 
 void signer_ask(struct session *session, const uint8_t *data, size_t size)
 {
-    unsent = realloc(unsent, unsent_bytes + HEAD_BYTES + 2 + size);
+    unsent = realloc(unsent, unsent_bytes + HEAD_BYTES + FACTS_BYTES + size);
     if (!unsent) {
         die("memory");
     }
     uint8_t *out = unsent + unsent_bytes;
-    put_u32(out, (uint32_t)size + 6);
+    put_u32(out, (uint32_t)size + 4 + FACTS_BYTES);
     put_u32(out + 4, (uint32_t)(session - world.sessions));
     out[HEAD_BYTES] = session->group;
     out[HEAD_BYTES + 1] = session->resuming;
-    memcpy(out + HEAD_BYTES + 2, data, size);
+    put_u32(out + HEAD_BYTES + 2, (uint32_t)(session->push_offset >> 32));
+    put_u32(out + HEAD_BYTES + 6, (uint32_t)session->push_offset);
+    memcpy(out + HEAD_BYTES + FACTS_BYTES, data, size);
     bool idle = !unsent_bytes;
-    unsent_bytes += HEAD_BYTES + 2 + size;
+    unsent_bytes += HEAD_BYTES + FACTS_BYTES + size;
     if (idle) {
         flush();
     }
