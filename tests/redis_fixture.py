@@ -46,21 +46,35 @@ class RedisServer:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start, and return once it answers."""
-        command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--dir", str(self._folder), "--save", "", "--appendonly", "yes"]
-        command += ["--appendfsync", "always", "--loglevel", "warning"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._run(
+            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+            "--repl-diskless-sync-delay", "0", *options,
+        )  # fmt: skip
+
+    def start_sentinel(self, config: Path) -> None:
+        """Start as a Sentinel with that configuration, which it rewrites."""
+        self._run(str(config), "--sentinel")
+
+    def _run(self, *options: str) -> None:
+        first, rest = (options[:1], options[1:]) if options[0].endswith(".conf") else ((), options)
+        command = [find_redis_server(), *first, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(self.folder), "--loglevel", "warning", *rest]
+        log = self.folder / "server.log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(command, stdout=out, stderr=out)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             if self._answers():
                 return
+            if self._process.poll() is not None:
+                break
             time.sleep(0.01)
-        pytest.fail("redis-server did not answer within 10 s")
+        pytest.fail(f"{' '.join(command)} does not answer; see {log}: {log.read_text()[-2000:]}")
 
     def _answers(self) -> bool:
         try:
@@ -69,6 +83,11 @@ class RedisServer:
                 return probe.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+    def send(self, which: signal.Signals) -> None:
+        """Send a signal: SIGSTOP makes it silent, SIGCONT brings it back."""
+        assert self._process is not None
+        self._process.send_signal(which)
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
         """End it, at once by default."""

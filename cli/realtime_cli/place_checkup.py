@@ -135,7 +135,7 @@ def check_redis(url: str | None) -> Finding:
     parts = urlsplit(url)  # The URL itself may hold a password.
     place = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
     try:
-        from realtime_hub.adapters.redis_trust import trouble_at
+        from realtime_hub.adapters.redis_servers import trouble_at
     except ModuleNotFoundError as error:
         return wrong(name, f"needs {error.name}", "pip install 'qubic-realtime[hub]'")
     trouble = asyncio.run(trouble_at(url))

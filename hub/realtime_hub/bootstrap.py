@@ -18,7 +18,9 @@ from realtime_hub.adapters.networkx_catalog import read_catalog_file
 from realtime_hub.adapters.qubic_node import NodeAddress, NodeSettings, QubicNodes
 from realtime_hub.adapters.redis_challenges import RedisChallenges
 from realtime_hub.adapters.redis_resumes import RedisResumes
-from realtime_hub.adapters.redis_trust import RedisTrustCache, RedisTrustLog, connect
+from realtime_hub.adapters.redis_servers import connect
+from realtime_hub.adapters.redis_trust import RedisTrustLog
+from realtime_hub.adapters.redis_trust_cache import RedisTrustCache
 from realtime_hub.adapters.sqlite_payments import SqlitePayments
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
 from realtime_hub.auth.administration import Administration
@@ -32,7 +34,7 @@ from realtime_hub.auth.trust import TrustBook, TrustLimits
 from realtime_hub.chain.model import NodeUnavailable, ProcessedTick
 from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
 from realtime_hub.clock import Clock, Entropy
-from realtime_hub.config import DEVNET_CHAIN, HubSettings
+from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange
 from realtime_hub.pay.service import PaymentService, PaymentSettings
@@ -257,7 +259,10 @@ def _build_shared(
         cache = MemoryTrustCache()
         log_here = MemoryTrustLog(entropy, cache)
         return log_here, cache, MemoryChallenges(clock), MemoryResumes(clock, keep_ms=keep_ms)
-    redis = connect(settings.redis_url)
+    try:
+        redis = connect(settings.redis_url)
+    except ValueError as error:
+        raise SettingsError(f"hub.redis_url: {error}") from error
     stack.push_async_callback(redis.aclose)
     key = read_fleet_key(settings.fleet_key_file or settings.state / _FLEET_KEY_FILE, entropy)
     log = RedisTrustLog(

@@ -50,7 +50,8 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     state: Path = Path(".realtime/hub")
     """Folder of the payment journal and the trust journal."""
     redis_url: str | None = None
-    """Shared L2 and trust log; without it both live in this process."""
+    """Shared L2 and trust log; without it both live in this process. redis://, or with + a
+    redis+sentinel:// or redis+cluster:// address; rediss for TLS: docs/howto/redis.md."""
     fleet_key_file: Path | None = None
     """32 bytes that authenticate trust log entries between hubs; made in `state` when absent."""
     keys_file: Path | None = None

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from fakes import FakeClock
 from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.adapters.redis_resumes import RedisResumes
-from realtime_hub.adapters.redis_trust import connect
+from realtime_hub.adapters.redis_servers import connect
 from realtime_hub.adapters.system import SystemEntropy
 from realtime_hub.session.resume import Family, left, reused
 from realtime_hub.session.resume_store import Move, ResumeStore, StoreUnavailable
@@ -267,7 +267,7 @@ async def test_no_token_and_no_wallet_key_stands_in_a_name(redis: Redis) -> None
     store = redis_store(redis)
     await store.swap([Move(KEY, None, family())])
     [name] = await redis.keys("*")
-    assert name == b"{realtime:" + NETWORK.hex()[:16].encode() + b"}:resume:family:" + (
+    assert name == b"{realtime}:" + NETWORK.hex()[:16].encode() + b":resume:family:" + (
         KEY.hex().encode()
     )
     assert 0 < await redis.pttl(name) <= KEEP_MS

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from realtime_hub.auth.model import EntryKind, LogEntry
-from realtime_hub.auth.ports import CachedRecord
+from realtime_hub.auth.ports import CachedRecord, LogBegin
 from realtime_hub.clock import Entropy
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Position
@@ -95,14 +95,18 @@ class MemoryTrustLog:
         """Memory is always there."""
         return None
 
+    @property
+    def born_ms(self) -> int:
+        """Nothing was shared before."""
+        return 0
+
     async def chain_sequence(self) -> int | None:
         """Return the newest chain sequence."""
         return self._chain_sequence
 
-    async def follow(self, deliver: Callable[[LogEntry], None], reset: Callable[[], None]) -> None:
-        """Deliver what is there and then each entry as it is appended, for ever."""
-        for entry in list(self._entries):
-            deliver(entry)
+    async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
+        """Begin with what is there, then deliver each entry as it is appended, for ever."""
+        begin(list(self._entries))
         self._deliver = deliver
         try:
             await asyncio.get_running_loop().create_future()

@@ -6,11 +6,12 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from realtime_hub.adapters.redis_servers import TAG
 from realtime_hub.auth.challenges import IssuedChallenge
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 
-_PREFIX: Final = "realtime:challenge:"
+_PREFIX: Final = f"{TAG}:challenge:"
 
 
 class RedisChallenges:

@@ -17,11 +17,8 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from realtime_hub.adapters.redis_trust import (
-    COMMAND_TIMEOUT_S,
-    RECONNECT_PAUSE_S,
-    stop_if_cancelled,
-)
+from realtime_hub.adapters.redis_asking import stop_if_cancelled
+from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
 from realtime_hub.clock import Entropy
 from realtime_hub.session.resume import FAMILY_BYTES, Family, FamilyState
 from realtime_hub.session.resume_store import HUB_ID_BYTES, Move, Standing, StoreUnavailable
@@ -30,6 +27,7 @@ from realtime_protocol.identity import PublicKey
 logger = logging.getLogger(__name__)
 
 LISTEN_S: Final = 1.0
+RECONNECT_PAUSE_S: Final = 0.1
 _MAC_BYTES: Final = 16
 _MS_BYTES: Final = 8
 
@@ -191,7 +189,7 @@ class RedisResumes:
     # What stands in Redis -----------------------------------------------------------------------
 
     def _tag(self) -> str:
-        return f"{{realtime:{self._network_id().hex()[:16]}}}:resume"
+        return f"{TAG}:{self._network_id().hex()[:16]}:resume"
 
     def _family(self, key: bytes) -> str:
         return f"{self._tag()}:family:{key.hex()}"

@@ -1,200 +1,87 @@
-"""Trust log and shared records in Redis, for a fleet of hubs.
+"""The trust log in Redis, for a fleet of hubs: every hub that lives gets every entry, in order.
 
-One Lua call appends: sequence, stream entry, shared record and publication happen together or not
-at all. Publication is only a hint: a follower checks sequences, fills gaps from the stream, and
-looks at the head each second. All keys share one hash tag and carry the network's id.
+One script appends: stream entry, shared record and publication happen together or not at all. A
+publication is only a hint: a follower checks place and hash, fills gaps from the stream beginning
+with the last entry it knows, and looks at the head each second. The last look that went well began
+less than the lease ago, or the hub doesn't vouch for its answers.
 
 An entry names its place and the hash of the entry before it, so an append says where it expects to
-land and tries again when another hub was faster. Entries and records carry a MAC by the fleet's
-key: whoever writes to Redis without it changes nobody's mind.
+land and tries again when another hub was faster. When the entry that a follower knows is gone or
+has changed, the log has lost its past (an emptied server, a fail-over to one that was behind): the
+epoch ends, and every hub begins anew.
 """
 
 import asyncio
-import hmac
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Final
 
-import msgspec
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio.connection import Connection
+from redis.exceptions import RedisError
 
+from realtime_hub.adapters import redis_trust_scripts as scripts
+from realtime_hub.adapters.redis_asking import asked, stop_if_cancelled
+from realtime_hub.adapters.redis_seal import Seal
+from realtime_hub.adapters.redis_servers import TAG, open_connection, primary_of
 from realtime_hub.auth.model import EntryKind, LogEntry
-from realtime_hub.auth.ports import CachedRecord, LogUnavailable
+from realtime_hub.auth.ports import CachedRecord, LogBegin, LogUnavailable
 from realtime_hub.clock import Clock, Entropy
-from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Position
 
 logger = logging.getLogger(__name__)
 
-COMMAND_TIMEOUT_S: Final = 0.5
-HEAD_POLL_S: Final = 1.0
-LEASE_S: Final = 2.0
-"""Without a word from Redis for longer, the hub doesn't vouch for its answers."""
-RECONNECT_PAUSE_S: Final = 0.1
-ENTRIES_MAX: Final = 100_000
-"""About so many entries are kept; a position before them can't be recovered."""
-REPLAY_ENTRIES_MAX: Final = 4_096
-"""So many of the newest entries are read when a hub begins."""
-FILL_ENTRIES_MAX: Final = 1_000
 APPEND_TRIES_MAX: Final = 32
-
+DELIVERIES_IN_ONE_GO: Final = 64
+"""Then others have their turn on the loop."""
 _EPOCH_BYTES: Final = 8
-_MAC_BYTES: Final = 16
-_SEQUENCE_BYTES: Final = 8
 _NO_HASH: Final = bytes(32)
 
-# The shared record starts with its sequence, so that Lua can compare without reading the rest.
-_APPEND: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -3 end
-if ARGV[3] ~= '' then
-  local kept = redis.call('HGET', KEYS[4], ARGV[3])
-  if kept and struct.unpack('>I8', kept) >= struct.unpack('>I8', ARGV[4]) then return -1 end
-end
-local head = tonumber(redis.call('GET', KEYS[2]) or '0')
-if head ~= tonumber(ARGV[2]) then return -2 end
-if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
-  local last = redis.call('GET', KEYS[5])
-  local new = string.sub(ARGV[4], 1, 8)
-  if not last or struct.unpack('>I8', last) < struct.unpack('>I8', new) then
-    redis.call('SET', KEYS[5], new)
-  end
-end
-local seq = redis.call('INCR', KEYS[2])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], seq .. '-0', 'e', ARGV[5])
-redis.call('PUBLISH', KEYS[6], ARGV[5])
-return seq
-"""
-_NOT_NEWER: Final = -1
-_MOVED_ON: Final = -2
-_NEW_EPOCH: Final = -3
 
-_PUT: Final = """
-for i = 1, #ARGV, 2 do
-  local kept = redis.call('HGET', KEYS[1], ARGV[i])
-  if not kept or struct.unpack('>I8', kept) <= struct.unpack('>I8', ARGV[i + 1]) then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-  end
-end
-return 0
-"""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustLogLimits:
+    """Bounds and times of the log."""
+
+    lease_s: float = 2.0
+    """Without a good look at the log for longer, the hub doesn't vouch for its answers."""
+    look_every_s: float = 1.0
+    idle_s: float = 1.0
+    """Publications silent for so long are asked for a sign of life, and given up after another."""
+    reconnect_pause_s: float = 0.1
+    entries_max: int = 100_000
+    """About so many entries are kept at most; a position before them can't be recovered."""
+    kept_ms: int = 86_400_000
+    """Entries older than this are trimmed."""
+    trim_every_ms: int = 60_000
+    replay_entries_max: int = 4_096
+    """So many of the newest entries are read when a hub begins: what is pending is among them."""
+    fill_entries_max: int = 1_000
+    """Entries in one answer of Redis."""
 
 
-def connect(url: str) -> Redis:
-    """Return a client without retries of its own: each failure is an event that we must see."""
-    return Redis.from_url(
-        url,
-        socket_timeout=COMMAND_TIMEOUT_S,
-        socket_connect_timeout=COMMAND_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
-
-
-async def trouble_at(url: str) -> str | None:
-    """Say why no hub can use the Redis at *url* now; None when it answers."""
-    try:
-        client = connect(url)
-    except ValueError as error:
-        return str(error)
-    try:
-        await client.ping()
-    except (RedisError, OSError) as error:
-        return str(error) or type(error).__name__
-    finally:
-        await client.aclose()
-    return None
-
-
-class _Keys:
-    """The names in Redis, for one network."""
+class TrustKeys:
+    """The names in Redis, for one network: one hash tag, so one server."""
 
     def __init__(self, network_id: bytes) -> None:
-        tag = f"{{realtime:{network_id.hex()[:16]}}}"
-        self.epoch = f"{tag}:trust:epoch"
-        self.head = f"{tag}:trust:head"
-        self.log = f"{tag}:trust:log"
-        self.records = f"{tag}:trust:records"
-        self.chain = f"{tag}:trust:chain-sequence"
-        self.channel = f"{tag}:trust:changes"
+        prefix = f"{TAG}:{network_id.hex()[:16]}:trust"
+        self.epoch = f"{prefix}:epoch"
+        self.log = f"{prefix}:log"
+        self.notes = f"{prefix}:notes"
+        self.records = f"{prefix}:records"
+        self.chain = f"{prefix}:chain-sequence"
+        self.channel = f"{prefix}:changes"
 
 
-class _Seal:
-    """Encodes values with a MAC by the fleet's key, and refuses those without."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The log as one script saw it."""
 
-    def __init__(self, fleet_key: bytes) -> None:
-        self._key = fleet_key
-        self._entry = msgspec.msgpack.Decoder(LogEntry).decode
-        self._record = msgspec.msgpack.Decoder(CachedRecord).decode
-
-    def entry(self, entry: LogEntry) -> bytes:
-        """Return an entry's bytes in the log."""
-        return self._sealed(msgspec.msgpack.encode(replace(entry, mac=b"")))
-
-    def read_entry(self, data: bytes) -> LogEntry | None:
-        """Return the entry, or None when the fleet didn't write it."""
-        try:
-            return replace(self._entry(self._opened(data)), mac=data[-_MAC_BYTES:])
-        except (msgspec.MsgspecError, ValueError):
-            return None
-
-    def record(self, cached: CachedRecord) -> bytes:
-        """Return a record's bytes; the sequence comes first, for Lua."""
-        sequence = cached.record.chain_sequence.to_bytes(_SEQUENCE_BYTES, "big")
-        return self._sealed(sequence + msgspec.msgpack.encode(cached))
-
-    def read_record(self, wallet: bytes, data: bytes | None) -> CachedRecord | None:
-        """Return the record of *wallet*, or None when that isn't what the fleet wrote there."""
-        if data is None:
-            return None
-        try:
-            cached = self._record(self._opened(data)[_SEQUENCE_BYTES:])
-        except (msgspec.MsgspecError, ValueError):
-            return None
-        return cached if cached.record.wallet == wallet else None
-
-    def _sealed(self, data: bytes) -> bytes:
-        return data + hmac.digest(self._key, data, "sha256")[:_MAC_BYTES]
-
-    def _opened(self, data: bytes) -> bytes:
-        body, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
-        if not hmac.compare_digest(hmac.digest(self._key, body, "sha256")[:_MAC_BYTES], mac):
-            raise ValueError("not sealed by this fleet")
-        return body
-
-
-class RedisTrustCache:
-    """L2: one hash of sealed records."""
-
-    def __init__(self, redis: Redis, network_id: Callable[[], bytes], fleet_key: bytes) -> None:
-        self._redis = redis
-        self._network_id = network_id
-        self._seal = _Seal(fleet_key)
-        self._put = redis.register_script(_PUT)
-
-    async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
-        """Return what is kept of each wallet, in one command."""
-        keys = _Keys(self._network_id())
-        found = await _asked(
-            cast(Awaitable[list[bytes | None]], self._redis.hmget(keys.records, list(wallets)))
-        )
-        return [self._seal.read_record(w, data) for w, data in zip(wallets, found, strict=True)]
-
-    async def put(self, records: Sequence[CachedRecord]) -> None:
-        """Keep each unless a newer one is kept already."""
-        if not records:
-            return
-        keys = _Keys(self._network_id())
-        args: list[bytes] = []
-        for cached in records:
-            args += [cached.record.wallet, self._seal.record(cached)]
-        await _asked(self._put(keys=[keys.records], args=args))
+    epoch: bytes
+    born_ms: int
+    head: int
+    entries: list[tuple[int, bytes]]
 
 
 class RedisTrustLog:
@@ -209,31 +96,49 @@ class RedisTrustLog:
         clock: Clock,
         entropy: Entropy,
         wait_ready: Callable[[], Awaitable[None]],
+        limits: TrustLogLimits | None = None,
     ) -> None:
+        self.gaps = 0
+        """How often a publication was missed and read back."""
         self._redis = redis
+        self._primary = primary_of(redis)
+        self._publish, self._subscribe = (
+            ("SPUBLISH", "SSUBSCRIBE") if self._primary.sharded else ("PUBLISH", "SUBSCRIBE")
+        )
         self._network_id = network_id
-        self._seal = _Seal(fleet_key)
+        self._seal = Seal(fleet_key)
         self._clock = clock
         self._entropy = entropy
         self._wait_ready = wait_ready
-        self._append = redis.register_script(_APPEND)
+        self._limits = limits or TrustLogLimits()
+        self._script_append = redis.register_script(scripts.APPEND)
+        self._script_read = redis.register_script(scripts.READ)
+        self._script_rotate = redis.register_script(scripts.ROTATE)
+        self._script_trim = redis.register_script(scripts.TRIM)
         self._epoch = bytes(_EPOCH_BYTES)
+        self._born_ms = 0
         self._head = 0
         self._head_hash = _NO_HASH
-        self._heard_s: float | None = None
+        self._vouched_s: float | None = None
         self._deliver: Callable[[LogEntry], None] = lambda _entry: None
-        self._reset: Callable[[], None] = lambda: None
+        self._begin: LogBegin = lambda _entries: None
         self._filling = asyncio.Lock()
+        self._appending = asyncio.Lock()
 
     @property
     def trouble(self) -> str | None:
-        """Whether Redis was silent for longer than the lease."""
-        if self._heard_s is None:
+        """Why the log can't be vouched for now; None while the lease holds."""
+        if self._vouched_s is None:
             return "Redis hasn't answered yet"
-        silent_s = self._clock.monotonic_s() - self._heard_s
-        if silent_s > LEASE_S:
+        silent_s = self._clock.monotonic_s() - self._vouched_s
+        if silent_s > self._limits.lease_s:
             return f"Redis hasn't answered for {silent_s:.1f} s"
         return None
+
+    @property
+    def born_ms(self) -> int:
+        """When the epoch began, epoch ms."""
+        return self._born_ms
 
     def position(self) -> Position:
         """What this hub has delivered."""
@@ -241,201 +146,270 @@ class RedisTrustLog:
 
     async def catch_up(self) -> None:
         """Deliver whatever the log holds now."""
-        if self._heard_s is None:
+        if self._vouched_s is None:
             raise LogUnavailable("the log hasn't been read yet")
         await self._fill()
 
+    # Appending ----------------------------------------------------------------------------------
+
     async def append(self, draft: LogEntry) -> int | None:
         """Append behind the newest entry; try again when another hub was faster."""
-        keys = _Keys(self._network_id())
         shared = b""
         if draft.kind is EntryKind.CHAIN:
             shared = self._seal.record(CachedRecord(draft.record, draft.event_ms))
-        for _ in range(APPEND_TRIES_MAX):
-            entry = replace(draft, log_seq=self._head + 1, previous_hash=self._head_hash)
-            landed = await _asked(
-                self._append(
-                    keys=[keys.epoch, keys.head, keys.log, keys.records, keys.chain, keys.channel],
+        async with self._appending:
+            for _ in range(APPEND_TRIES_MAX):
+                landed = await self._try_append(draft, shared)
+                if landed == scripts.NOT_NEWER:
+                    if await self._is_kept(draft):
+                        return None
+                elif landed not in (scripts.MOVED_ON, scripts.NEW_EPOCH):
+                    return landed
+        raise LogUnavailable(f"the log moved on {APPEND_TRIES_MAX} times")
+
+    async def _try_append(self, draft: LogEntry, shared: bytes) -> int:
+        keys = self._keys()
+        epoch, head = self._epoch, self._head
+        entry = replace(draft, log_seq=head + 1, previous_hash=self._head_hash)
+        data = self._seal.entry(entry)
+        landed = int(
+            await asked(
+                self._script_append(
+                    keys=[keys.epoch, keys.log, keys.records, keys.chain, keys.channel],
                     args=[
-                        self._epoch,
-                        self._head,
+                        epoch,
+                        head,
                         draft.wallet if shared else b"",
                         shared,
-                        self._seal.entry(entry),
-                        ENTRIES_MAX,
+                        data,
+                        self._limits.entries_max,
+                        self._publish,
                     ],
                 )
             )
-            if landed == _NOT_NEWER:
-                return None
+        )
+        if landed == head + 1 and self._follows(landed, head, epoch):
+            self._take(landed, data)
+        elif landed != scripts.NOT_NEWER:
             await self._fill()
-            if landed not in (_MOVED_ON, _NEW_EPOCH):
-                return int(landed)
-        raise LogUnavailable(f"the log moved on {APPEND_TRIES_MAX} times")
+        return landed
+
+    def _follows(self, seq: int, head: int, epoch: bytes) -> bool:
+        """Whether an entry may be delivered now: nobody else delivers, nothing is between."""
+        return (
+            not self._filling.locked()
+            and self._vouched_s is not None
+            and (self._epoch, self._head) == (epoch, head)
+            and seq == head + 1
+        )
+
+    async def _is_kept(self, draft: LogEntry) -> bool:
+        """Whether the newer record is the fleet's own; a forged one is removed."""
+        keys = self._keys()
+        [data] = await asked(self._redis.hmget(keys.records, [draft.wallet]))
+        if data is None:
+            return False
+        if self._seal.read_record(draft.wallet, data) is not None:
+            return True
+        logger.error("a shared record isn't the fleet's; removed")
+        await asked(self._redis.hdel(keys.records, draft.wallet))
+        return False
+
+    # Reading ------------------------------------------------------------------------------------
 
     async def read_since(self, offset: int) -> list[LogEntry] | None:
         """Return what came after *offset*; None when the stream no longer has all of it."""
-        keys = _Keys(self._network_id())
-        if offset >= self._head:
+        count = self._head - offset
+        if count <= 0:
             return []
-        found = await self._range(keys, offset + 1, self._head - offset)
-        if not found or found[0][0] != offset + 1:
+        look = await self._look(offset + 1, count)
+        if look.epoch != self._epoch or not look.entries or look.entries[0][0] != offset + 1:
             return None
-        entries = [self._seal.read_entry(data) for _, data in found]
+        entries = [self._seal.read_entry(data) for _, data in look.entries]
         return [entry for entry in entries if entry is not None]
 
     async def chain_sequence(self) -> int | None:
         """Return the newest chain sequence that any hub appended."""
-        keys = _Keys(self._network_id())
-        found = await _asked(cast(Awaitable[bytes | None], self._redis.get(keys.chain)))
+        found = await asked(self._redis.get(self._keys().chain))
         return None if found is None else int.from_bytes(found, "big")
 
-    async def follow(self, deliver: Callable[[LogEntry], None], reset: Callable[[], None]) -> None:
-        """Deliver entries for ever, through any loss of connection."""
-        await self._wait_ready()
-        self._deliver, self._reset = deliver, reset
-        while True:
-            try:
-                await self._begin()
-                break
-            except LogUnavailable as error:
-                logger.warning("trust log: %s", error)
-                await asyncio.sleep(RECONNECT_PAUSE_S)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen(), name="trust publications")
-            group.create_task(self._poll_head(), name="trust log head")
-
-    async def _begin(self) -> None:
-        """Begin a few thousand entries back, so that what is pending is known."""
-        keys = _Keys(self._network_id())
-        self._epoch = await self._current_epoch(keys)
-        found = await _asked(
-            cast(
-                Awaitable[list[tuple[bytes, dict[bytes, bytes]]]],
-                self._redis.xrevrange(keys.log, count=REPLAY_ENTRIES_MAX),
+    async def _look(self, first: int, count: int) -> _Look:
+        keys = self._keys()
+        epoch, head, entries = await asked(
+            self._script_read(
+                keys=[keys.epoch, keys.log],
+                args=[self._entropy.token(_EPOCH_BYTES), first, count],
             )
         )
-        for data in reversed([fields[b"e"] for _, fields in found]):
-            entry = self._seal.read_entry(data)
-            self._move_to(entry.log_seq if entry else self._head + 1, data)
-            if entry is not None:
-                self._deliver(entry)
-        self._heard()
+        return _Look(
+            epoch[:_EPOCH_BYTES],
+            int.from_bytes(epoch[_EPOCH_BYTES:], "big"),
+            int(head),
+            [(int(name.split(b"-")[0]), fields[1]) for name, fields in entries],
+        )
 
-    async def _current_epoch(self, keys: _Keys) -> bytes:
-        fresh = self._entropy.token(_EPOCH_BYTES)
-        await _asked(cast(Awaitable[Any], self._redis.set(keys.epoch, fresh, nx=True)))
-        found = await _asked(cast(Awaitable[bytes | None], self._redis.get(keys.epoch)))
-        if found is None or len(found) != _EPOCH_BYTES:
-            raise LogUnavailable("the log's epoch can't be read")
-        return bytes(found)
+    # Following ----------------------------------------------------------------------------------
 
-    async def _listen(self) -> None:
-        """Take publications as they come; whatever breaks, the head poll fills in."""
+    async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
+        """Deliver entries for ever, through any loss of connection."""
+        await self._wait_ready()
+        self._deliver, self._begin = deliver, begin
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_looking(), name="trust log head")
+            group.create_task(self._keep_listening(), name="trust publications")
+
+    async def _keep_looking(self) -> None:
+        """Look at the head each second: this alone would deliver everything, a second late."""
+        trim_s = self._clock.monotonic_s()
         while True:
+            pause_s = self._limits.look_every_s
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(_Keys(self._network_id()).channel)
-                    await self._fill()
-                    await self._take_publications(pubsub)
-            except (RedisError, OSError, TimeoutError, LogUnavailable) as error:
+                if not await self._primary.confirm():
+                    logger.warning("another Redis server is the primary now")
+                    await self._redis.connection_pool.disconnect()
+                await self._fill()
+                if self._clock.monotonic_s() >= trim_s:
+                    trim_s = self._clock.monotonic_s() + self._limits.trim_every_ms / 1_000
+                    await self._trim()
+            except (LogUnavailable, RedisError, OSError) as error:
+                stop_if_cancelled()
+                logger.warning("trust log: %s", error)
+                pause_s = self._limits.reconnect_pause_s
+            await asyncio.sleep(pause_s)
+
+    async def _keep_listening(self) -> None:
+        """Take publications as they come; whatever breaks, looking fills in."""
+        while True:
+            connection = open_connection(self._redis)
+            try:
+                await self._listen(connection)
+            except (LogUnavailable, RedisError, OSError, TimeoutError) as error:
                 stop_if_cancelled()
                 logger.warning("trust publications: %s", error)
-                await asyncio.sleep(RECONNECT_PAUSE_S)
+                await asyncio.sleep(self._limits.reconnect_pause_s)
+            finally:
+                await connection.disconnect(nowait=True)
 
-    async def _take_publications(self, pubsub: PubSub) -> None:
+    async def _listen(self, connection: Connection) -> None:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.send_command(self._subscribe, self._keys().channel)
+        waits_for_pong = False
         while True:
-            message = await pubsub.get_message(timeout=HEAD_POLL_S)
+            message = await connection.read_response(
+                timeout=self._limits.idle_s, disconnect_on_error=False
+            )
             stop_if_cancelled()
             if message is None:
+                if waits_for_pong:
+                    raise LogUnavailable(f"silent for {2 * self._limits.idle_s:.1f} s; given up")
+                await connection.send_command("PING")
+                waits_for_pong = True
                 continue
-            data: bytes = message["data"]
-            entry = self._seal.read_entry(data)
-            if entry is None or entry.log_seq <= self._head:
-                continue
-            follows = entry.log_seq == self._head + 1 and entry.previous_hash == self._head_hash
-            if follows and not self._filling.locked():
-                self._heard()
-                self._move_to(entry.log_seq, data)
-                self._deliver(entry)
-            else:
+            waits_for_pong = False
+            if message[0] in (b"subscribe", b"ssubscribe"):
                 await self._fill()
+            elif message[0] in (b"message", b"smessage"):
+                await self._hear(message[2])
 
-    async def _poll_head(self) -> None:
-        while True:
-            try:
-                await self._fill()
-            except LogUnavailable as error:
-                logger.warning("trust log: %s", error)
-            await asyncio.sleep(HEAD_POLL_S)
+    async def _hear(self, data: bytes) -> None:
+        entry = self._seal.read_entry(data)
+        if entry is None or entry.log_seq <= self._head:
+            return
+        if entry.previous_hash == self._head_hash and self._follows(
+            entry.log_seq, self._head, self._epoch
+        ):
+            self._take(entry.log_seq, data)
+            return
+        if not self._filling.locked():
+            self.gaps += 1
+        await self._fill()
 
     async def _fill(self) -> None:
         """Read from the last known entry, inclusive, and deliver what follows it."""
-        keys = _Keys(self._network_id())
         async with self._filling:
-            epoch = await self._current_epoch(keys)
-            if epoch != self._epoch:
-                self._start_over(epoch)
             while True:
-                found = await self._range(keys, max(self._head, 1), FILL_ENTRIES_MAX)
-                if self._head and (not found or _hash(found[0][1]) != self._head_hash):
-                    # The log went back or lost our place: a new epoch in all but name.
-                    self._start_over(epoch)
-                    continue
-                fresh = [item for item in found if item[0] > self._head]
-                for seq, data in fresh:
-                    entry = self._seal.read_entry(data)
-                    self._move_to(seq, data)
-                    if entry is None:
-                        logger.error("trust log entry %d isn't the fleet's; left out", seq)
-                    else:
-                        self._deliver(entry)
-                if len(found) < FILL_ENTRIES_MAX:
-                    break
-            self._heard()
+                began_s = self._clock.monotonic_s()
+                look = await self._look(max(self._head, 1), self._limits.fill_entries_max)
+                if self._vouched_s is None or look.epoch != self._epoch:
+                    await self._begin_anew(began_s)
+                elif not self._knows_place(look):
+                    await self._lost_place(look)
+                elif not await self._deliver_all(look.entries):
+                    await self._end_epoch()
+                elif len(look.entries) < self._limits.fill_entries_max:
+                    self._vouched_s = began_s
+                    return
 
-    def _start_over(self, epoch: bytes) -> None:
-        self._epoch, self._head, self._head_hash = epoch, 0, _NO_HASH
-        self._reset()
+    def _knows_place(self, look: _Look) -> bool:
+        """Whether the last entry that was delivered is still where it was."""
+        if self._head == 0:  # It began with an empty log: the first entry comes next.
+            return not look.entries or look.entries[0][0] == 1
+        return bool(look.entries) and (
+            look.entries[0][0] == self._head and _hash(look.entries[0][1]) == self._head_hash
+        )
 
-    async def _range(self, keys: _Keys, first: int, count: int) -> list[tuple[int, bytes]]:
-        found = await _asked(
-            cast(
-                Awaitable[list[tuple[bytes, dict[bytes, bytes]]]],
-                self._redis.xrange(keys.log, min=f"{first}-0", count=count),
+    async def _deliver_all(self, entries: list[tuple[int, bytes]]) -> bool:
+        """Deliver what is new; False at an entry that doesn't follow the one before."""
+        for number, (seq, data) in enumerate(entries, 1):
+            if seq > self._head:
+                entry = self._seal.read_entry(data)
+                chained = entry is None or entry.previous_hash == self._head_hash
+                if seq != self._head + 1 or not chained:
+                    return False
+                self._take(seq, data)
+            if number % DELIVERIES_IN_ONE_GO == 0:
+                await asyncio.sleep(0)
+        return True
+
+    async def _lost_place(self, look: _Look) -> None:
+        if look.entries and look.entries[0][0] > self._head:
+            logger.warning("away for so long that the log was trimmed; beginning anew")
+            await self._begin_anew(self._clock.monotonic_s())
+        else:
+            await self._end_epoch()
+
+    async def _end_epoch(self) -> None:
+        """Tell every hub that places in the log have lost their meaning."""
+        logger.error("the trust log has lost what followed entry %d; its epoch ends", self._head)
+        keys = self._keys()
+        await asked(self._script_rotate(keys=[keys.epoch, keys.log], args=[self._epoch]))
+
+    async def _begin_anew(self, began_s: float) -> None:
+        """Take the newest entries for a beginning: told together, for they are no news."""
+        count = self._limits.replay_entries_max
+        head = (await self._look(1, 1)).head
+        newest = await self._look(max(1, head - count + 1), count)
+        self._epoch, self._born_ms = newest.epoch, newest.born_ms
+        self._head, self._head_hash = 0, _NO_HASH
+        found = [self._read(seq, data) for seq, data in newest.entries]
+        self._vouched_s = began_s
+        self._begin([entry for entry in found if entry is not None])
+
+    def _take(self, seq: int, data: bytes) -> None:
+        entry = self._read(seq, data)
+        if entry is not None:
+            self._deliver(entry)
+
+    def _read(self, seq: int, data: bytes) -> LogEntry | None:
+        """Move on to an entry; None for one that the fleet didn't write."""
+        self._head, self._head_hash = seq, _hash(data)
+        entry = self._seal.read_entry(data)
+        if entry is None or entry.log_seq != seq:
+            logger.error("trust log entry %d isn't the fleet's; left out", seq)
+            return None
+        return entry
+
+    async def _trim(self) -> None:
+        keys, limits = self._keys(), self._limits
+        await asked(
+            self._script_trim(
+                keys=[keys.log, keys.notes], args=[limits.trim_every_ms, limits.kept_ms]
             )
         )
-        return [(int(name.split(b"-")[0]), fields[b"e"]) for name, fields in found]
 
-    def _move_to(self, seq: int, data: bytes) -> None:
-        self._head, self._head_hash = seq, _hash(data)
-
-    def _heard(self) -> None:
-        self._heard_s = self._clock.monotonic_s()
+    def _keys(self) -> TrustKeys:
+        return TrustKeys(self._network_id())
 
 
 def _hash(data: bytes) -> bytes:
     return sha256(data).digest()
-
-
-async def _asked(answer: Awaitable[Any]) -> Any:
-    """Return Redis' answer; LogUnavailable for any failure, whose outcome is then unknown."""
-    try:
-        async with asyncio.timeout(COMMAND_TIMEOUT_S):
-            found = await answer
-    except (RedisError, OSError, TimeoutError, ResponseError) as error:
-        stop_if_cancelled()
-        raise LogUnavailable(f"Redis: {error or type(error).__name__}") from error
-    stop_if_cancelled()
-    return found
-
-
-def stop_if_cancelled() -> None:
-    """Raise the CancelledError that redis-py kept to itself.
-
-    It takes a cancellation that falls on one of its time-outs for the time-out, or for the end of
-    a connection; a task that goes on would never end.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

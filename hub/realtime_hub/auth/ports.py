@@ -70,11 +70,16 @@ class TrustCache(Protocol):
         ...
 
 
+LogBegin = Callable[[list[LogEntry]], None]
+"""Takes the newest entries of a log that begins here, oldest first."""
+
+
 class TrustLog(Protocol):
     """The one order of trust changes, for every hub that shares it.
 
-    *deliver* of :meth:`follow` gets every entry after its start, in order, each once. When the
-    log's epoch changes, *reset* is called: positions have lost their meaning.
+    *begin* of :meth:`follow` is called once at first, and again whenever positions have lost their
+    meaning: the log was emptied, went back, or was trimmed past this hub. *deliver* gets every
+    entry after that, in order, each once.
     """
 
     async def append(self, draft: LogEntry) -> int | None:
@@ -102,10 +107,15 @@ class TrustLog(Protocol):
         """Why the log can't be vouched for now; None when it can."""
         ...
 
+    @property
+    def born_ms(self) -> int:
+        """When the log's epoch began, epoch ms: what was shared before may have been lost since."""
+        ...
+
     async def chain_sequence(self) -> int | None:
         """Return the newest chain sequence that the log has; None for an empty log."""
         ...
 
-    async def follow(self, deliver: Callable[[LogEntry], None], reset: Callable[[], None]) -> None:
+    async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
         """Deliver entries for ever."""
         ...

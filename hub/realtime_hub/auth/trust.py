@@ -99,6 +99,7 @@ class TrustBook:
         self._delivered_sequence: int | None = None
         """The contract's changes up to here have come back out of the log."""
         self._contract_trouble: str | None = "the TurboAuth contract hasn't answered yet"
+        self._began = False
         self._ticked = asyncio.Event()
         self._catch_up = SharedRun(log.catch_up)
 
@@ -261,7 +262,7 @@ class TrustBook:
     async def run(self) -> None:
         """Follow the log and the contract for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._log.follow(self._apply, self._reset), name="trust log")
+            group.create_task(self._log.follow(self._apply, self._begin), name="trust log")
             group.create_task(self._follow_contract(), name="trust contract")
 
     async def _follow_contract(self) -> None:
@@ -287,8 +288,7 @@ class TrustBook:
             return
         info = self._require_ours(await source.info())
         if self._sequence is None:
-            known = await self._log.chain_sequence()
-            self._sequence = info.last_sequence if known is None else known
+            self._sequence = await self._first_sequence(info)
             # What came before this hub is nothing that it has missed.
             self._delivered_sequence = self._delivered_sequence or self._sequence
         self._note_contract(None)
@@ -305,6 +305,14 @@ class TrustBook:
                 self._sequence = record.chain_sequence
             if not found.changes:
                 return
+
+    async def _first_sequence(self, info: ContractInfo) -> int:
+        """Return from where on the log wants the contract's changes."""
+        known = await self._log.chain_sequence()
+        if known is not None and known <= info.last_sequence:
+            return known
+        # An emptied log: what never came out of it is appended again.
+        return info.last_sequence if self._delivered_sequence is None else self._delivered_sequence
 
     def _require_ours(self, info: ContractInfo) -> ContractInfo:
         """The contract counts only when it is TurboAuth, of our ABI, under our administrator."""
@@ -342,19 +350,46 @@ class TrustBook:
 
     def _apply(self, entry: LogEntry) -> None:
         """Take one entry of the log: memory first, then whoever listens."""
+        self._tell(self._change_of(entry, self._absorb_entry(entry)))
+
+    def _absorb_entry(self, entry: LogEntry) -> Effective:
+        """Take one entry into memory; return what counts for its wallet now."""
         held = self._known.get(entry.wallet) or Standing(None, self._pending.get(entry.wallet))
         if entry.kind is EntryKind.CHAIN:
-            held = held.absorb(entry.record, verified_ms=self._clock.now_ms())
+            # An entry may be read long after it was written: its word is as old as that.
+            read_ms = min(entry.event_ms, self._clock.now_ms())
+            held = held.absorb(entry.record, verified_ms=max(held.verified_ms, read_ms))
+            self._delivered_sequence = max(self._delivered_sequence or 0, entry.chain_sequence)
         elif entry.kind is EntryKind.PENDING:
             held = replace(held, overlay=entry.overlay)
         elif held.overlay is not None and held.overlay.digest == entry.digest:
             held = replace(held, overlay=None)
         held = replace(held, log_seq=entry.log_seq)
         self._keep(entry.wallet, held)
-        if entry.kind is EntryKind.CHAIN:
-            self._delivered_sequence = max(self._delivered_sequence or 0, entry.chain_sequence)
         # What is known by now counts: another tier may have brought a newer record already.
-        change = self._change_of(entry, held.effective() if held.known else _of_entry(entry))
+        return held.effective() if held.known else _of_entry(entry)
+
+    def _begin(self, entries: list[LogEntry]) -> None:
+        """The log begins here: at first, and whenever its positions have lost their meaning."""
+        began_before, self._began = self._began, True
+        if began_before:
+            logger.warning("the trust log began anew; all records are read again")
+            self._reread_all()
+        told: dict[PublicKey, TrustChange] = {}
+        for entry in entries:
+            told.pop(entry.wallet, None)
+            effective = self._absorb_entry(entry)
+            told[entry.wallet] = self._change_of(entry, effective)
+        # Each wallet's last word only: a block that was taken back since throws nobody out.
+        for change in told.values():
+            self._tell(change)
+        if began_before:
+            self._sequence = None
+            self._ticked.set()
+            for listener in self.reset_listeners:
+                listener()
+
+    def _tell(self, change: TrustChange) -> None:
         for listener in self.listeners:
             listener(change)
 
@@ -378,16 +413,6 @@ class TrustBook:
             entry.wallet in self._pending,
         )
         return TrustChange(entry.log_seq, body)
-
-    def _reset(self) -> None:
-        """The log's positions have lost their meaning: everything is read again."""
-        logger.warning("the trust log began anew; all records are read again")
-        self._reread_all()
-        # Entries of others may be lost: what never came out of the log is appended again.
-        self._sequence = self._delivered_sequence
-        self._ticked.set()
-        for listener in self.reset_listeners:
-            listener()
 
     def _reread_all(self) -> None:
         # A block stays a block: only how long the answer is good for is forgotten.
@@ -451,7 +476,8 @@ class TrustBook:
                 found = await self._cache.get(wallets)
         except (LogUnavailable, TimeoutError):
             return list(wallets)
-        oldest_ms = self._clock.now_ms() - self._limits.cache_ttl_ms
+        # What was shared before the log's epoch may have lost changes since.
+        oldest_ms = max(self._clock.now_ms() - self._limits.cache_ttl_ms, self._log.born_ms)
         rest = []
         for wallet, cached in zip(wallets, found, strict=True):
             if cached is None or cached.verified_ms <= oldest_ms or not self.backbone_ok:

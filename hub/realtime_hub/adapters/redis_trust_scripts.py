@@ -1,0 +1,116 @@
+"""What Redis does in one step for the trust log: each script happens whole or not at all.
+
+The newest entry of the stream is the head, so that no counter can disagree with it. The epoch's
+value is 8 random bytes and the time at which they were drawn, epoch ms, big-endian.
+"""
+
+from typing import Final
+
+NOT_NEWER: Final = -1
+MOVED_ON: Final = -2
+NEW_EPOCH: Final = -3
+
+# PERSIST changes nothing, but only a primary that may write takes it: a demoted one says so.
+_HEAD: Final = """
+local function head_of(log)
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+  return last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0
+end
+"""
+
+READ: Final = (
+    _HEAD
+    + """
+redis.call('PERSIST', KEYS[1])
+local epoch = redis.call('GET', KEYS[1])
+if not epoch or #epoch ~= 16 then
+  local now = redis.call('TIME')
+  epoch = ARGV[1] .. struct.pack('>I8', now[1] * 1000 + math.floor(now[2] / 1000))
+  redis.call('SET', KEYS[1], epoch)
+end
+local entries = redis.call('XRANGE', KEYS[2], ARGV[2] .. '-0', '+', 'COUNT', ARGV[3])
+return {epoch, head_of(KEYS[2]), entries}
+"""
+)
+"""Keys: epoch, log. Arguments: an epoch to begin where there is none, first place, count."""
+
+# A shared record starts with its sequence, so that it can be compared without reading the rest.
+APPEND: Final = (
+    _HEAD
+    + """
+local epoch = redis.call('GET', KEYS[1])
+if not epoch or string.sub(epoch, 1, 8) ~= ARGV[1] then return -3 end
+if ARGV[3] ~= '' then
+  local kept = redis.call('HGET', KEYS[3], ARGV[3])
+  if kept and #kept >= 8 and struct.unpack('>I8', kept) >= struct.unpack('>I8', ARGV[4]) then
+    return -1
+  end
+end
+local head = head_of(KEYS[2])
+if head ~= tonumber(ARGV[2]) then return -2 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], (head + 1) .. '-0', 'e', ARGV[5])
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
+  local last = redis.call('GET', KEYS[4])
+  local new = string.sub(ARGV[4], 1, 8)
+  if not last or #last ~= 8 or struct.unpack('>I8', last) < struct.unpack('>I8', new) then
+    redis.call('SET', KEYS[4], new)
+  end
+end
+redis.call(ARGV[7], KEYS[5], ARGV[5])
+return head + 1
+"""
+)
+"""Keys: epoch, log, records, chain sequence, channel. Arguments: epoch, the head that is expected,
+wallet and shared record (empty: none), entry, entries kept, PUBLISH or SPUBLISH."""
+
+ROTATE: Final = (
+    _HEAD
+    + """
+local epoch = redis.call('GET', KEYS[1])
+if not epoch or string.sub(epoch, 1, 8) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+local head = head_of(KEYS[2])
+if head == 0 then
+  redis.call('DEL', KEYS[2])
+else
+  redis.call('XSETID', KEYS[2], head .. '-0')
+end
+return 1
+"""
+)
+"""Keys: epoch, log. Argument: the epoch that is over; whoever reads next begins another, behind
+the newest entry that is left."""
+
+TRIM: Final = (
+    _HEAD
+    + """
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local newest = redis.call('LINDEX', KEYS[2], -1)
+if newest and ms - struct.unpack('>I8', newest) < tonumber(ARGV[1]) then return 0 end
+local head = head_of(KEYS[1])
+redis.call('RPUSH', KEYS[2], struct.pack('>I8I8', ms, head))
+local old
+while ms - struct.unpack('>I8', redis.call('LINDEX', KEYS[2], 0)) >= tonumber(ARGV[2]) do
+  old = redis.call('LPOP', KEYS[2])
+end
+if not old then return 0 end
+local _, place = struct.unpack('>I8I8', old)
+return redis.call('XTRIM', KEYS[1], 'MINID', math.min(place, head) .. '-0')
+"""
+)
+"""Keys: log, notes of (time, head). Arguments: ms between notes, ms that entries are kept. Whoever
+comes first in each interval does it for all."""
+
+PUT: Final = """
+for i = 1, #ARGV, 2 do
+  local kept = redis.call('HGET', KEYS[1], ARGV[i])
+  if not kept or #kept < 8
+    or struct.unpack('>I8', kept) <= struct.unpack('>I8', ARGV[i + 1]) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+return 0
+"""
+"""Key: records. Arguments: wallet, shared record, and so on."""
