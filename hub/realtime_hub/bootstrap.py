@@ -35,6 +35,8 @@ from realtime_hub.chain.model import NodeUnavailable, ProcessedTick
 from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
+from realtime_hub.event_wiring import build_export, event_routes
+from realtime_hub.export.service import EventExport
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange
 from realtime_hub.pay.service import PaymentService, PaymentSettings
@@ -107,6 +109,7 @@ class Hub:
     quotes: QuoteService
     payments: PaymentService
     keys: WatchedKeys
+    export: EventExport
 
     async def run(self) -> None:
         """Own every long-running part until cancelled."""
@@ -118,6 +121,7 @@ class Hub:
             group.create_task(self.payments.run(), name="payments")
             group.create_task(self.engine.run(), name="sessions")
             group.create_task(self._follow_keys(), name="signing keys")
+            group.create_task(self.export.run(), name="security events")
 
     async def _run_auth(self) -> None:
         # The journal's rows belong to a network, which must be known first.
@@ -201,8 +205,20 @@ async def build_hub(
                 score_floor=((0, settings.payer_score_min),),
             ),
         )
+        export = build_export(settings, book, lambda: keys.ring, clock, entropy, stack)
         yield _assemble(
-            settings, watcher, book, auth, quotes, payments, resumes, keys, clock, entropy, metrics
+            settings,
+            watcher,
+            book,
+            auth,
+            quotes,
+            payments,
+            resumes,
+            keys,
+            export,
+            clock,
+            entropy,
+            metrics,
         )
 
 
@@ -312,6 +328,7 @@ def _assemble(
     payments: PaymentService,
     resumes: ResumeStore,
     keys: WatchedKeys,
+    export: EventExport,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
@@ -341,8 +358,8 @@ def _assemble(
         limits=_limits(settings),
     )
     engine = SessionEngine(context)
-    _listen(context, watcher, auth, quotes, payments, metrics)
-    _watch(metrics, watcher, book, payments)
+    _listen(context, watcher, auth, quotes, payments, export, metrics)
+    _watch(metrics, watcher, book, payments, export)
 
     def readiness() -> Readiness:
         return readiness_of(
@@ -362,7 +379,7 @@ def _assemble(
             origins=settings.origins,
             readiness=readiness,
             admit=RestAdmission(clock, settings.requests_per_s, settings.requests_burst),
-            further=key_routes(lambda: keys.ring, clock),
+            further=[*key_routes(lambda: keys.ring, clock), *event_routes(settings, export)],
         )
     )
     admin_app = build_admin_app(
@@ -379,6 +396,7 @@ def _assemble(
         quotes=quotes,
         payments=payments,
         keys=keys,
+        export=export,
     )
 
 
@@ -399,6 +417,7 @@ def _listen(
     auth: AuthService,
     quotes: QuoteService,
     payments: PaymentService,
+    export: EventExport,
     metrics: Metrics,
 ) -> None:
     """Money first: a blocked wallet's payments stop before its sessions are told."""
@@ -423,18 +442,28 @@ def _listen(
         metrics.ticks.inc()
 
     auth.listeners.append(on_trust_change)
+    if export.has_streams:
+        auth.listeners.append(export.on_trust_change)
+        context.revocation_listeners.append(export.on_session_revoked)
     payments.listeners.append(on_payment_change)
     watcher.listeners.append(on_tick)
 
 
 def _watch(
-    metrics: Metrics, watcher: ChainWatcher, book: TrustBook, payments: PaymentService
+    metrics: Metrics,
+    watcher: ChainWatcher,
+    book: TrustBook,
+    payments: PaymentService,
+    export: EventExport,
 ) -> None:
     metrics.watch("realtime_chain_tick", "Newest tick seen", lambda: watcher.current_tick)
     metrics.watch("realtime_chain_frozen", "1: another network", lambda: watcher.frozen is not None)
     metrics.watch("realtime_backbone_ok", "1: trust is vouched for", lambda: book.backbone_ok)
     metrics.watch("realtime_trust_log_head", "Place in the log", lambda: book.position().offset)
     metrics.watch("realtime_payments_open", "Payments under way", lambda: payments.open_count)
+    metrics.watch("realtime_events_delivered", "Events taken", lambda: export.counts.delivered)
+    metrics.watch("realtime_events_dropped", "Events lost", lambda: export.counts.dropped)
+    metrics.watch("realtime_events_refused", "Events refused", lambda: export.counts.refused)
 
 
 def _describe_sessions(context: HubContext) -> list[dict[str, object]]:

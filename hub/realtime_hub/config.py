@@ -7,6 +7,7 @@ The CLI fills this struct from a TOML table ``[hub]`` and from ``REALTIME_HUB_*`
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
@@ -31,6 +32,22 @@ _EVENT_USE_MS: Final = 604_800_000
 
 class SettingsError(ValueError):
     """A setting can't be used; the message names it."""
+
+
+class EventStreamSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One receiver of security events: a table ``[[hub.event_streams]]``."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    audience: Annotated[str, Meta(min_length=1, max_length=256)]
+    """Who the receiver is, as it stands in ``aud``."""
+    push_url: str | None = None
+    """Where events are sent, https; left out: the receiver polls."""
+    token_file: Path | None = None
+    """A secret in a file of mode 0600: sent with each push, or expected of each poll."""
+    events: Annotated[
+        list[Annotated[str, Meta(pattern="^(session-revoked|token-claims-change)$")]],
+        Meta(min_length=1),
+    ] = field(default_factory=lambda: ["session-revoked", "token-claims-change"])
 
 
 class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,6 +103,16 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     signature_checks_pending_max: Annotated[int, Meta(ge=64, le=1_000_000)] = 1_024
     """Signature checks that may wait or run; beyond it they are refused with 107."""
 
+    event_streams: Annotated[list[EventStreamSettings], Meta(max_length=32)] = field(
+        default_factory=list
+    )
+    """Receivers of security events, as tables `[[hub.event_streams]]`; see security-events.md."""
+    event_issuer: str | None = None
+    """Who the events are from, an https URL under which this hub answers; default: public_uri's
+    host."""
+    events_waiting_max: Count = 10_000
+    """For each receiver; beyond, the oldest make room."""
+
     target_tick_offset: Annotated[int, Meta(ge=3, le=600)] | None = None
     """Ticks from now to the tick of a prepared payment; default 5 on the devnet, 10 elsewhere."""
     settle_within_ms: Milliseconds = 600_000
@@ -135,6 +162,14 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             Purpose.QUOTE: _QUOTE_USE_MS,
             Purpose.EVENT: _EVENT_USE_MS,
         }
+
+    @property
+    def issuer(self) -> str:
+        """Who this hub is to receivers of events."""
+        if self.event_issuer is not None:
+            return self.event_issuer
+        parts = urlsplit(self.uri)
+        return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
 
     @property
     def admin_key(self) -> PublicKey | None:
@@ -188,6 +223,7 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
                 f"hub.origins: {origin!r} = {domain!r} is not like 'https://app.example' = "
                 "'app.example'"
             )
+    _check_event_streams(settings)
     if settings.decision_fresh_ms > settings.decision_stale_ms:
         raise SettingsError(
             f"hub.decision_fresh_ms: {settings.decision_fresh_ms} is more than decision_stale_ms, "
@@ -203,3 +239,25 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
         raise SettingsError(
             "hub.admin: needed with contract_index, to know whom the contract obeys"
         )
+
+
+def _check_event_streams(settings: HubSettings) -> None:
+    names = [stream.name for stream in settings.event_streams]
+    if len(set(names)) != len(names):
+        raise SettingsError("hub.event_streams: two streams have the same name")
+    for stream in settings.event_streams:
+        where = f"hub.event_streams, {stream.name}"
+        if stream.push_url is None:
+            if stream.token_file is None:
+                raise SettingsError(
+                    f"{where}: a stream that is polled needs a token_file, or anybody could read it"
+                )
+            continue
+        parts = urlsplit(stream.push_url)
+        if not parts.hostname or (
+            parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname))
+        ):
+            raise SettingsError(
+                f"{where}: push_url {stream.push_url!r} is not https://host/path "
+                "(http only to this machine)"
+            )

@@ -41,6 +41,14 @@ def sign_with_session_key(seed: bytes, kind: Kind, body: bytes) -> bytes:
     return _signing_key(seed).sign(covered_bytes(kind, body)).signature
 
 
+def sign_bare(seed: bytes, message: bytes) -> bytes:
+    """Return the signature over *message* as it is, for formats of others (JWS).
+
+    A key that signs so must sign nothing of ours: there is no type line to tell them apart.
+    """
+    return _signing_key(seed).sign(message).signature
+
+
 def verify_with_session_key(public_key: bytes, kind: Kind, body: bytes, signature: bytes) -> bool:
     """Tell whether the key signed that body as that kind; wrong lengths are False."""
     if len(public_key) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:

@@ -1,7 +1,7 @@
 """What every session of this process works with."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.session.counters import SessionCounters
@@ -48,6 +48,8 @@ class HubContext:
     fanout: Fanout
     resumes: Resumes
     tasks: RequestTasks
+    revocation_listeners: list[Callable[[str, PublicKey, str], None]] = field(default_factory=list)
+    """Called with sid, wallet and reason when a session is revoked whose wallet is not blocked."""
 
 
 def build_context(

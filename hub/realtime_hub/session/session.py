@@ -44,6 +44,7 @@ _CHECKPOINT_KEY: Final = "checkpoint"
 _SERVICE: Final = "service"
 NORMAL_CLOSURE: Final = 1000
 _NO_WAY_BACK: Final = 4_500
+_REVOKED: Final = frozenset({CloseCode.SESSION_REVOKED, CloseCode.RESUME_REUSED})
 
 Serve = Callable[["LiveSession", Event], None]
 """Serves what the machine let through: a challenge, a login, a request."""
@@ -377,9 +378,16 @@ class LiveSession:
                 self._wire.send(last)
         self.ended = True
         self._context.counters.closed(code)
+        self._tell_revocation(code, reason)
         logger.info("closing %s", code, extra={"reason": reason, "sid": self.sid})
         self._release(for_good=_ends_for_good(code))
         self._wire.close(code, reason, within_s=within_s)
+
+    def _tell_revocation(self, code: int, reason: str) -> None:
+        wallet = self.machine.wallet
+        if code in _REVOKED and wallet is not None:
+            for listener in self._context.revocation_listeners:
+                listener(self.sid, wallet, reason)
 
     def fail(self, code: CloseCode) -> None:
         """Close with one of the protocol's codes."""

@@ -183,7 +183,10 @@ async def test_a_logout_everywhere_ends_all_sessions_of_the_wallet() -> None:
         leaving, other, stranger = (
             await hub.session(), await hub.session(), await hub.session(BOB)
         )  # fmt: skip
+        told: list[tuple[str, bytes]] = []
+        hub.context.revocation_listeners.append(lambda sid, wallet, _: told.append((sid, wallet)))
         await leaving.ask(RequestType.LOGOUT, LogoutRequest(everywhere=True))
+        assert told == [(other.live.sid, ALICE)]
         assert leaving.wire.close_code == 1000
         assert other.wire.close_code == CloseCode.SESSION_REVOKED
         assert stranger.wire.closed is None
