@@ -3,7 +3,9 @@
 import os
 import shlex
 import shutil
+import sysconfig
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from realtime_cli.findings import Finding, fine, wrong
@@ -49,16 +51,22 @@ def check_key_cache() -> Finding:
     return fine("key cache", text, keys_max=keys, bytes_max=size)
 
 
-def check_compiler(environ: Mapping[str, str] = os.environ) -> Finding:
-    """Tell which compiler an installation would take."""
+def check_compiler(
+    environ: Mapping[str, str] = os.environ, *, headers: Path | None = None
+) -> Finding:
+    """Tell what an installation would compile with; *headers* is where Python.h lies."""
     given = shlex.split(environ.get("CC", ""))[:1]
     path = next(filter(None, map(shutil.which, given or COMPILERS)), None)
-    if path is not None:
-        return fine("compiler", path, path=path)
-    text = "none found (cc, gcc, clang, or CC)"
+    folder = headers or Path(sysconfig.get_path("include"))
+    has_headers = (folder / "Python.h").exists()
+    facts = {"path": path, "python_h": has_headers}
+    if path is not None and has_headers:
+        return fine("compiler", path, **facts)
+    text = f"{path}, but no Python.h in {folder}" if path else "none found (cc, gcc, clang, or CC)"
     if is_native():
-        return fine("compiler", f"{text}; none is needed now", path=None)
-    return wrong("compiler", text, "apt-get install gcc", path=None)
+        return fine("compiler", f"{text}; none is needed now", **facts)
+    remedy = "apt-get install python3-dev" if path else "apt-get install gcc python3-dev"
+    return wrong("compiler", text, remedy, **facts)
 
 
 def measure_rates(now_s: Callable[[], float]) -> dict[str, float]:

@@ -115,7 +115,7 @@ def find_compiler() -> Compiler:
     if not command:
         names = [name for name in ("cc", "gcc", "clang") if shutil.which(name)]
         if not names:
-            raise CannotCompileError("no C compiler found (cc, gcc, clang; or set CC)")
+            raise CannotCompileError("no C compiler found (cc, gcc, clang); install one, or set CC")
         command = (names[0],)
     _run([*command, *FLAGS, *_include_flags(), "-fsyntax-only", "-x", "c", "-"], _NEEDED)
     return Compiler(

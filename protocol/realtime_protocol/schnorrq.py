@@ -61,8 +61,8 @@ IMPLEMENTATION: Final[str] = ENGINE.IMPLEMENTATION
 """What does the work here, for people: "pure Python" or the native path that this machine takes."""
 
 HOW_TO_COMPILE: Final = (
-    "install a C compiler (apt-get install gcc), then: make native in the source tree, or "
-    "pip install --force-reinstall --no-deps --no-binary qubic-realtime qubic-realtime"
+    "install a C compiler (apt-get install gcc python3-dev), then: make native in the source "
+    "tree, or pip install --force-reinstall --no-deps --no-binary qubic-realtime qubic-realtime"
 )
 """What gives a machine the native engine."""
 

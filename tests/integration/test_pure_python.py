@@ -13,7 +13,7 @@ WITHOUT_NATIVE = (
     "import sys; sys.modules['realtime_protocol._native'] = None; "
     "from realtime_cli.main import main; sys.exit(main(sys.argv[1:]))"
 )
-REMEDY = "install a C compiler (apt-get install gcc), then: make native"
+REMEDY = "install a C compiler (apt-get install gcc python3-dev), then: make native"
 FREE = ["--port", "0", "--admin-port", "0", "--node", "127.0.0.1:9"]
 
 

@@ -3,6 +3,7 @@
 import json
 import resource
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -214,7 +215,18 @@ def test_without_a_compiler_only_pure_python_is_wrong(monkeypatch: pytest.Monkey
     assert signature_checkup.check_compiler({"CC": "/no/such"}).level is Level.OK
     monkeypatch.setattr(signature_checkup, "is_native", lambda: False)
     finding = signature_checkup.check_compiler({"CC": "/no/such"})
-    assert (finding.level, finding.remedy) == (Level.WRONG, "apt-get install gcc")
+    assert (finding.level, finding.remedy) == (Level.WRONG, "apt-get install gcc python3-dev")
+
+
+def test_a_compiler_without_pythons_headers_is_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature_checkup, "is_native", lambda: False)
+    found = {"CC": sys.executable}
+    finding = signature_checkup.check_compiler(found, headers=tmp_path)
+    assert (finding.level, finding.remedy) == (Level.WRONG, "apt-get install python3-dev")
+    (tmp_path / "Python.h").touch()
+    assert signature_checkup.check_compiler(found, headers=tmp_path).level is Level.OK
 
 
 def test_a_client_without_the_hubs_packages_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
