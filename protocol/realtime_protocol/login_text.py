@@ -21,8 +21,8 @@ PORT_MAX: Final = 65_535
 
 _DIGEST_BYTES: Final = 32
 _INVITATION: Final = " wants you to sign in with your Qubic account:"
-_STATEMENT: Final = "Sign in to Realtime. This does not move any QU."
-_VERSION: Final = "1"
+STATEMENT: Final = "Sign in to Realtime. This does not move any QU."
+VERSION: Final = "1"
 _LABELS: Final = (
     "URI: ",
     "Version: ",
@@ -98,14 +98,14 @@ def build_login_text(
         parse_resource(resource)
     values = (
         challenge.uri,
-        _VERSION,
+        VERSION,
         challenge.chain,
         challenge.nonce,
         encode_time(challenge.issued_ms),
         encode_time(challenge.expires_ms),
         challenge.request_id,
     )
-    lines = [challenge.domain + _INVITATION, encode_identity(public_key), "", _STATEMENT, ""]
+    lines = [challenge.domain + _INVITATION, encode_identity(public_key), "", STATEMENT, ""]
     lines += [label + value for label, value in zip(_LABELS, values, strict=True)]
     if resources:
         lines += [_RESOURCES, *(_RESOURCE + resource for resource in resources)]
