@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Any, Final
 
 from bench.hub.network import GENESIS
-from bench.hub.wallets import WALLETS, wallet
+from bench.hub.wallets import WALLETS, WATCHED, wallet
 from realtime_loadtest.wire import pack, unpack
 from realtime_protocol.login_resources import encode_key
 from realtime_protocol.login_text import LoginChallenge, build_login_text
@@ -93,7 +93,8 @@ class Signer:
                 domain=challenge.domain, uri=challenge.uri, sid=known.sid, nonce=challenge.nonce
             ),
         )
-        place = [known.sub, CHANNEL, known.epoch, max(offset, known.offset)]
+        watched = [wallet(WATCHED).public_key]
+        place = [known.sub, CHANNEL, known.epoch, max(offset, known.offset), watched]
         places = [place] if known.sub else []
         return pack([int(RequestType.RESUME), LOGIN_ID, [known.token, proof, places]])
 
