@@ -1,7 +1,7 @@
 """A contract that a test steers, and a trust book around it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fakes import FakeClock, SeededEntropy
@@ -74,12 +74,14 @@ class FakeSource:
             0,
         )
 
-    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord | None]:
+    async def statuses(
+        self, wallets: Sequence[PublicKey]
+    ) -> Mapping[PublicKey, TrustRecord | None]:
         self.reads.append(tuple(wallets))
         self._answer()
         if self.hangs:
             await asyncio.get_running_loop().create_future()
-        return [self.records.get(wallet) for wallet in wallets]
+        return {wallet: self.records.get(wallet) for wallet in wallets}
 
     async def changes(self, since_sequence: int) -> SourceChanges:
         self._answer()

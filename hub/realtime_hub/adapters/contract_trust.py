@@ -1,12 +1,11 @@
 """L3: the TurboAuth contract, read through Qubic nodes."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from realtime_hub.auth.model import TrustRecord
 from realtime_hub.auth.ports import SourceChanges, SourceUnavailable
 from realtime_hub.chain.model import NodeUnavailable
-from realtime_hub.chain.ports import NodePort
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import TrustStatus
 from realtime_protocol.qubic.contract_abi import (
@@ -24,10 +23,18 @@ from realtime_protocol.qubic.contract_abi import (
 Answer = TypeVar("Answer")
 
 
+class ContractCaller(Protocol):
+    """A way to call a contract's functions: a node, or an HTTP API. Raises NodeUnavailable."""
+
+    async def call_function(self, contract_index: int, input_type: int, payload: bytes) -> bytes:
+        """Return the function's output; b"" stands for any failure."""
+        ...
+
+
 class ContractTrust:
     """Implements TrustSource over one contract. An empty answer of a node is no answer."""
 
-    def __init__(self, node: NodePort, contract_index: int) -> None:
+    def __init__(self, node: ContractCaller, contract_index: int) -> None:
         self._node = node
         self._index = contract_index
 
@@ -36,16 +43,18 @@ class ContractTrust:
         payload = await self._call(Function.GET_INFO, b"")
         return _decoded(decode_info, payload)
 
-    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord | None]:
+    async def statuses(
+        self, wallets: Sequence[PublicKey]
+    ) -> Mapping[PublicKey, TrustRecord | None]:
         """Return the records of at most 16 wallets in one call."""
         if len(wallets) > BATCH_WALLETS_MAX:
             raise ValueError(f"{len(wallets)} wallets; at most {BATCH_WALLETS_MAX} a call")
         payload = await self._call(Function.GET_STATUSES, encode_statuses_input(wallets))
         records = _decoded(decode_statuses, payload)
-        return [
-            _record(wallet, record) if record.sequence else None
+        return {
+            wallet: _record(wallet, record) if record.listed else None
             for wallet, record in zip(wallets, records, strict=False)
-        ]
+        }
 
     async def changes(self, since_sequence: int) -> SourceChanges:
         """Return the changes after *since_sequence*, oldest first."""

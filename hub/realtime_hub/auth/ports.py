@@ -1,6 +1,6 @@
 """What TurboAuth needs from outside to know whom to trust."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,14 +43,19 @@ class SourceChanges:
 
 
 class TrustSource(Protocol):
-    """L3: the TurboAuth contract. Every method raises SourceUnavailable."""
+    """L3: the TurboAuth contract or a registry. Every method raises SourceUnavailable."""
 
     async def info(self) -> ContractInfo:
         """Return what the contract says of itself."""
         ...
 
-    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord | None]:
-        """Return the record of each wallet; None for one that isn't listed."""
+    async def statuses(
+        self, wallets: Sequence[PublicKey]
+    ) -> Mapping[PublicKey, TrustRecord | None]:
+        """Return the record of each wallet; None for one that isn't listed.
+
+        A wallet for which there is no answer that counts is left out.
+        """
         ...
 
     async def changes(self, since_sequence: int) -> SourceChanges:

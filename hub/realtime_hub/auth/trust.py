@@ -498,10 +498,10 @@ class TrustBook:
         except (SourceUnavailable, TimeoutError):
             return
         now_ms = self._clock.now_ms()
-        for wallet, record in zip(wallets, records, strict=True):
+        for wallet, record in records.items():
             self._absorb(wallet, record, verified_ms=now_ms)
             tiers[wallet] = TrustTier.L3
-        listed = [CachedRecord(record, now_ms) for record in records if record is not None]
+        listed = [CachedRecord(record, now_ms) for record in records.values() if record is not None]
         try:
             async with asyncio.timeout(self._limits.cache_timeout_s):
                 await self._cache.put(listed)

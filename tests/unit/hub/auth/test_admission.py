@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -68,7 +68,9 @@ class GatedSource(FakeSource):
         super().__init__()
         self._steps = steps
 
-    async def statuses(self, wallets: Sequence[PublicKey]) -> list[TrustRecord | None]:
+    async def statuses(
+        self, wallets: Sequence[PublicKey]
+    ) -> Mapping[PublicKey, TrustRecord | None]:
         await self._steps.gate()
         answer = await super().statuses(wallets)
         await self._steps.gate()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime_devnet.turboauth import Roles, TurboAuth
+from realtime_protocol.qubic.turboauth import Roles, TurboAuth
 from realtime_protocol.qubic import contract_abi as abi
 from realtime_protocol.qubic.contract_abi import (
     ChainStatus,

@@ -1,4 +1,7 @@
-"""The TurboAuth contract as the devnet runs it; the layouts are in contract_abi."""
+"""The TurboAuth contract's behaviour, as the devnet runs it and a registry keeps it.
+
+The layouts are in contract_abi. No I/O: whoever holds one feeds it what was ordered, in order.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
