@@ -8,6 +8,7 @@ from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
 from realtime_hub.auth.model import Overlay, TrustChange, TrustRecord
 from realtime_hub.auth.ports import SourceChanges, SourceUnavailable
+from realtime_hub.auth.stewardship import ForgetfulMemory, Stewardship
 from realtime_hub.auth.trust import TrustBook, TrustLimits
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import TrustStatus
@@ -105,7 +106,7 @@ class TrustBench:
             cache=self.cache,
             source=self.source,
             clock=self.clock,
-            admin=ADMIN,
+            stewardship=Stewardship(ADMIN, ForgetfulMemory()),
             chain_trouble=lambda: self.chain_trouble,
             limits=limits,
         )

@@ -14,10 +14,10 @@ from realtime_devnet.genesis import EPOCH, Genesis
 from realtime_devnet.ledger import Entity, Ledger
 from realtime_devnet.pool import TICKS_AHEAD_MAX, Pending, Pool, priority_of
 from realtime_devnet.settings import CONTRACT_INDEX
-from realtime_protocol.qubic.turboauth import Roles, TurboAuth
 from realtime_protocol.identity import contract_public_key, is_contract_key
 from realtime_protocol.qubic.contract_abi import ChainStatus, ChangeRecord, StatusSetting
 from realtime_protocol.qubic.node_wire import COMPUTORS, TickData, TickTime
+from realtime_protocol.qubic.turboauth import Roles, TurboAuth
 from realtime_protocol.schnorrq import k12, sign
 from realtime_protocol.transaction import (
     Transaction,

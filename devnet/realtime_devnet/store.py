@@ -17,9 +17,9 @@ from realtime_devnet.ledger import Entity, Ledger
 from realtime_devnet.network import FixedTick, Network, Processed, TickOutcome
 from realtime_devnet.pool import Pending, Pool
 from realtime_devnet.settings import DevnetError
-from realtime_protocol.qubic.turboauth import CHANGES_KEPT_MAX, Roles, TurboAuth
 from realtime_protocol.qubic.contract_abi import ChainStatus, ChangeRecord, StatusRecord
 from realtime_protocol.qubic.node_wire import COMPUTORS, TickData, TickTime
+from realtime_protocol.qubic.turboauth import CHANGES_KEPT_MAX, Roles, TurboAuth
 from realtime_protocol.transaction import parse_transaction
 
 FORMAT: Final = 1

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.routing import Route
+
 from realtime_hub.adapters.chain_route_health import ChainRouteHealth
-from realtime_hub.adapters.contract_trust import ContractTrust
+from realtime_hub.adapters.file_audit import FileAudit
 from realtime_hub.adapters.key_files import SigningKeyFile, WatchedKeys, read_fleet_key
 from realtime_hub.adapters.memory_catalog import MemoryCatalog
 from realtime_hub.adapters.memory_challenges import MemoryChallenges
@@ -30,8 +32,9 @@ from realtime_hub.auth.login import Logins
 from realtime_hub.auth.model import TrustChange
 from realtime_hub.auth.ports import TrustCache, TrustLog
 from realtime_hub.auth.service import AuthService
+from realtime_hub.auth.stewardship import StewardMemory, Stewardship
 from realtime_hub.auth.trust import TrustBook, TrustLimits
-from realtime_hub.chain.model import NodeUnavailable, ProcessedTick
+from realtime_hub.chain.model import ProcessedTick
 from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
@@ -50,6 +53,7 @@ from realtime_hub.surfaces.admin import AdminContext, build_admin_app
 from realtime_hub.surfaces.published_keys import key_routes
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_hub.surfaces.ws.engine import SessionEngine
+from realtime_hub.trust_sources import SourceParts, build_trust_source
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
@@ -64,35 +68,6 @@ _PAYMENTS_FILE: Final = "payments.sqlite3"
 _TRUST_FILE: Final = "trust.sqlite3"
 _FLEET_KEY_FILE: Final = "fleet.key"
 _KEYS_REFRESH_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    """The chain as administration sees it: what the watcher knows, and a way to broadcast."""
-
-    watcher: ChainWatcher
-
-    @property
-    def current_tick(self) -> int:
-        """The newest tick seen."""
-        return self.watcher.current_tick
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the chain can't be vouched for now."""
-        return self.watcher.trouble
-
-    async def processed_tick(self, tick: int) -> ProcessedTick | None:
-        """Return what a tick held; None while that isn't proven."""
-        return await self.watcher.processed_tick(tick)
-
-    async def broadcast(self, signed_tx: bytes) -> bool:
-        """Hand a transaction to nodes; False when none took it."""
-        try:
-            await self.watcher.node.broadcast(signed_tx)
-        except NodeUnavailable:
-            return False
-        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,15 +130,17 @@ async def build_hub(
         signatures = _build_signatures(settings, clock, metrics)
         stack.callback(signatures.close)
         log, cache, challenges, resumes = _build_shared(settings, watcher, clock, entropy, stack)
-        book = _build_book(settings, log, cache, watcher, clock)
+        sources = build_trust_source(settings, watcher, clock, entropy, stack)
         admin_journal = SqliteAdminJournal(state / _TRUST_FILE, lambda: watcher.network_id)
         stack.callback(admin_journal.close_file)
+        book = _build_book(settings, log, cache, sources, admin_journal, watcher, clock)
         administration = Administration(
             journal=admin_journal,
             book=book,
-            chain=_Chain(watcher),
+            chain=sources.orders,
             verifier=signatures,
-            contract_index=settings.turboauth_index,
+            destination=sources.destination,
+            audit=FileAudit(state, clock, entropy),
         )
         book.reset_listeners.append(administration.on_log_reset)
         auth = AuthService(
@@ -215,6 +192,7 @@ async def build_hub(
             payments,
             resumes,
             keys,
+            [*sources.routes, *event_routes(settings, export)],
             export,
             clock,
             entropy,
@@ -303,16 +281,21 @@ def _build_shared(
 
 
 def _build_book(
-    settings: HubSettings, log: TrustLog, cache: TrustCache, watcher: ChainWatcher, clock: Clock
+    settings: HubSettings,
+    log: TrustLog,
+    cache: TrustCache,
+    sources: SourceParts,
+    stewards: StewardMemory,
+    watcher: ChainWatcher,
+    clock: Clock,
 ) -> TrustBook:
-    index = settings.turboauth_index
     book = TrustBook(
         log=log,
         cache=cache,
-        source=None if index is None else ContractTrust(watcher.node, index),
+        source=sources.source,
         clock=clock,
-        admin=settings.admin_key,
-        chain_trouble=lambda: watcher.trouble,
+        stewardship=Stewardship(settings.admin_key, stewards),
+        chain_trouble=sources.trouble,
         limits=TrustLimits(wallets_max=settings.trust_l1_wallets_max, ttl_ms=settings.trust_ttl_ms),
     )
     watcher.listeners.append(book.on_tick)
@@ -328,6 +311,7 @@ def _assemble(
     payments: PaymentService,
     resumes: ResumeStore,
     keys: WatchedKeys,
+    further: Sequence[Route],
     export: EventExport,
     clock: Clock,
     entropy: Entropy,
@@ -379,7 +363,7 @@ def _assemble(
             origins=settings.origins,
             readiness=readiness,
             admit=RestAdmission(clock, settings.requests_per_s, settings.requests_burst),
-            further=[*key_routes(lambda: keys.ring, clock), *event_routes(settings, export)],
+            further=[*key_routes(lambda: keys.ring, clock), *further],
         )
     )
     admin_app = build_admin_app(

@@ -5,6 +5,7 @@ The CLI fills this struct from a TOML table ``[hub]`` and from ``REALTIME_HUB_*`
 """
 
 import ipaddress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -28,6 +29,14 @@ DEVNET_CONTRACT_INDEX: Final = 29
 _QUOTE_USE_MS: Final = 600_000
 _EVENT_USE_MS: Final = 604_800_000
 """A receiver of events may fetch them so late."""
+
+
+class TrustSourceKind(StrEnum):
+    """Where a hub's trust records come from."""
+
+    CONTRACT = "contract"
+    REGISTRY = "registry"
+    NONE = "none"
 
 
 class SettingsError(ValueError):
@@ -86,7 +95,19 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     contract_index: Annotated[int, Meta(ge=1, le=1023)] | None = None
     """Index of the TurboAuth contract; only the devnet has a default."""
     admin: str | None = None
-    """Identity of the contract's administrator; L3 counts only when the contract names it too."""
+    """Identity of the administrator; the contract counts only when it names the same."""
+    trust_source: TrustSourceKind | None = None
+    """contract, registry or none; default: the contract where there is one, else what
+    `registry_url` names. A hub without a source must say so: every wallet is UNKNOWN then."""
+    contract_http_urls: Annotated[list[str], Meta(max_length=8)] = field(default_factory=list)
+    """HTTP APIs that are asked for the contract's records beside the nodes."""
+    trust_sources_agree: Annotated[int, Meta(ge=1, le=16)] | None = None
+    """So many nodes and HTTP APIs must say the same of a wallet; default 1 on the devnet, 2
+    elsewhere."""
+    registry_name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")] = "realtime"
+    """Stands in each order of the administrator, so that none counts for another registry."""
+    registry_url: str | None = None
+    """The hub that keeps the registry, as https://host; without it this hub keeps it."""
 
     login_when_unavailable: Annotated[str, Meta(pattern="^(refuse|observe)$")] = "refuse"
     session_ttl_ms: Milliseconds = 86_400_000
@@ -172,6 +193,20 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
 
     @property
+    def trust_kind(self) -> TrustSourceKind | None:
+        """The source of trust; None where the settings leave it open."""
+        if self.trust_source is not None:
+            return self.trust_source
+        if self.turboauth_index is not None:
+            return TrustSourceKind.CONTRACT
+        return None if self.registry_url is None else TrustSourceKind.REGISTRY
+
+    @property
+    def sources_to_agree(self) -> int:
+        """How many sources must say the same of a wallet."""
+        return self.trust_sources_agree or (1 if self.chain == DEVNET_CHAIN else 2)
+
+    @property
     def admin_key(self) -> PublicKey | None:
         """The administrator's key."""
         return None if self.admin is None else parse_identity(self.admin)
@@ -235,10 +270,51 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
                 f"hub.origins, native_domain: {domain!r} can't be the audience of a decision, "
                 f"which has 1 to {AUDIENCE_LETTERS_MAX} letters without a space"
             )
+    _check_trust_source(settings)
+
+
+def _check_trust_source(settings: HubSettings) -> None:
+    kind = settings.trust_kind
+    if kind is None:
+        raise SettingsError(
+            f"hub.trust_source: nobody to ask whom to trust on {settings.chain}. Set "
+            "contract_index and admin, or trust_source = 'registry' and admin, or, for a hub to "
+            "which every wallet is UNKNOWN, trust_source = 'none'"
+        )
+    if kind is TrustSourceKind.CONTRACT:
+        _check_contract(settings)
+    if kind is TrustSourceKind.REGISTRY and settings.admin is None:
+        raise SettingsError("hub.admin: needed with a registry, to know whose orders count")
+    if settings.registry_url is not None:
+        if kind is not TrustSourceKind.REGISTRY:
+            raise SettingsError(f"hub.registry_url: not used with trust_source = '{kind}'")
+        _check_url("hub.registry_url", settings.registry_url)
+
+
+def _check_contract(settings: HubSettings) -> None:
+    if settings.turboauth_index is None:
+        raise SettingsError("hub.contract_index: needed with trust_source = 'contract'")
     if settings.contract_index is not None and settings.admin is None:
         raise SettingsError(
             "hub.admin: needed with contract_index, to know whom the contract obeys"
         )
+    for url in settings.contract_http_urls:
+        _check_url("hub.contract_http_urls", url)
+    need, there = settings.sources_to_agree, len(settings.nodes) + len(settings.contract_http_urls)
+    if need > there:
+        raise SettingsError(
+            f"hub.trust_sources_agree: {need} sources must agree and there "
+            f"{'is one' if there == 1 else f'are {there}'}; add to nodes or contract_http_urls"
+        )
+
+
+def _check_url(name: str, url: str) -> None:
+    """What travels in the clear could be held back by anybody on the way."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise SettingsError(f"{name}: {url!r} is not like https://host")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise SettingsError(f"{name}: {url!r} must be https outside this machine")
 
 
 def _check_event_streams(settings: HubSettings) -> None:
@@ -253,11 +329,4 @@ def _check_event_streams(settings: HubSettings) -> None:
                     f"{where}: a stream that is polled needs a token_file, or anybody could read it"
                 )
             continue
-        parts = urlsplit(stream.push_url)
-        if not parts.hostname or (
-            parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname))
-        ):
-            raise SettingsError(
-                f"{where}: push_url {stream.push_url!r} is not https://host/path "
-                "(http only to this machine)"
-            )
+        _check_url(f"{where}: push_url", stream.push_url)

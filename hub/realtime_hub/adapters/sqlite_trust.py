@@ -1,4 +1,4 @@
-"""The administrator's journal in SQLite: durable before anything comes of a change."""
+"""The administrator's journal in SQLite, and who the administrator is: durable before it counts."""
 
 import asyncio
 import sqlite3
@@ -8,6 +8,8 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from realtime_hub.auth.administration import AdminChange, Outcome
+from realtime_hub.auth.stewardship import Stewards
+from realtime_protocol.identity import PublicKey
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS admin_changes (
@@ -19,6 +21,14 @@ CREATE TABLE IF NOT EXISTS admin_changes (
     outcome INTEGER NOT NULL,
     PRIMARY KEY (network_id, digest)
 ) WITHOUT ROWID
+"""
+_STEWARDS: Final = """
+CREATE TABLE IF NOT EXISTS stewards (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    configured BLOB NOT NULL,
+    admin BLOB NOT NULL,
+    proposed BLOB NOT NULL
+)
 """
 _COLUMNS: Final = "digest, signed_tx, target_tick, log_seq, outcome"
 _BUSY_S_MAX: Final = 1.0
@@ -38,11 +48,28 @@ class SqliteAdminJournal:
         self._connection.execute("PRAGMA synchronous = FULL")
         with self._connection:
             self._connection.execute(_SCHEMA)
+            self._connection.execute(_STEWARDS)
 
     def close_file(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._connection.close()
+
+    def load(self) -> Stewards | None:
+        """Return the stewards that were saved last: stewardship's StewardMemory."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT configured, admin, proposed FROM stewards"
+            ).fetchone()
+        return None if row is None else Stewards(*map(PublicKey, row))
+
+    def save(self, stewards: Stewards) -> None:
+        """Keep the stewards; on return they are on disk."""
+        with self._lock, self._connection:
+            self._connection.execute(
+                "REPLACE INTO stewards (only, configured, admin, proposed) VALUES (1, ?, ?, ?)",
+                (stewards.configured, stewards.admin, stewards.proposed),
+            )
 
     async def add(self, change: AdminChange) -> None:
         """Write it down."""

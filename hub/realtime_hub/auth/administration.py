@@ -6,7 +6,7 @@ once, for a target tick in (current + 2, current + 60].
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
@@ -15,13 +15,15 @@ from realtime_hub.auth.login import SignatureVerifier
 from realtime_hub.auth.model import Overlay, TrustRecord
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
-from realtime_protocol.identity import PublicKey, contract_public_key, encode_identity
+from realtime_protocol.identity import PublicKey, encode_identity
 from realtime_protocol.messages import Trust, TrustChangeState, TrustSetReply, TrustStatus
 from realtime_protocol.qubic.contract_abi import (
     NO_WALLET,
     SCORE_MAX,
     Procedure,
     StatusSetting,
+    decode_admin,
+    decode_next_contract,
     decode_settings,
 )
 from realtime_protocol.transaction import (
@@ -92,6 +94,11 @@ class ChangeBook(Protocol):
         """Whom the contract obeys; None while that isn't known."""
         ...
 
+    @property
+    def proposed_admin(self) -> PublicKey | None:
+        """Who may accept to be the administrator; None when nobody is proposed."""
+        ...
+
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         """Read what is known of each wallet."""
         ...
@@ -149,8 +156,20 @@ class AdminChain(Protocol):
         ...
 
 
+class AuditLog(Protocol):
+    """What administrators did, for whoever asks later."""
+
+    async def append(self, action: str, actor: PublicKey, details: Mapping[str, str | int]) -> None:
+        """Write down what was done; on return it is on disk."""
+        ...
+
+
 class Administration:
-    """Takes the administrator's transactions and follows each until the chain has decided."""
+    """Takes the administrator's transactions and follows each until the chain has decided.
+
+    *destination* tells where they must go: the contract's key or the registry's; None where this
+    hub takes none.
+    """
 
     def __init__(
         self,
@@ -159,13 +178,15 @@ class Administration:
         book: ChangeBook,
         chain: AdminChain,
         verifier: SignatureVerifier,
-        contract_index: int | None,
+        destination: Callable[[], PublicKey | None],
+        audit: AuditLog,
     ) -> None:
         self._journal = journal
         self._book = book
         self._chain = chain
         self._verifier = verifier
-        self._contract_index = contract_index
+        self._destination = destination
+        self._audit = audit
         self._open: dict[bytes, AdminChange] = {}
         self._moved = asyncio.Event()
         self._log_began_anew = False
@@ -192,6 +213,11 @@ class Administration:
                     ErrorCode.BAD_SIGNATURE, "the signature is not the source's over these bytes"
                 )
             change = AdminChange(digest, signed_tx, transaction.tick, 0, Outcome.OPEN)
+            await self._audit.append(
+                Procedure(transaction.input_type).name.lower(),
+                transaction.source,
+                _audit_details(transaction, settings, digest),
+            )
             await self._journal.add(change)
             self._open[digest] = change
             change = await self._push(change, settings)
@@ -294,21 +320,19 @@ class Administration:
         self, transaction: Transaction, admin: PublicKey | None
     ) -> tuple[StatusSetting, ...]:
         """Everything but the signature, the cheap before the dear."""
-        known_admin = self._book.contract_admin
-        if self._contract_index is None or known_admin is None:
+        destination, known_admin = self._destination(), self._book.contract_admin
+        if destination is None or known_admin is None:
             raise RequestError(
                 ErrorCode.BACKBONE_UNAVAILABLE,
-                "the TurboAuth contract's administrator isn't known now",
+                "this hub takes no orders: another keeps the registry, or there is no source"
+                if destination is None
+                else "whom the source of trust obeys isn't known now",
                 retry_after_ms=1_000,
             )
-        if transaction.source != known_admin or (admin is not None and admin != known_admin):
+        self._require_right(transaction, known_admin, admin)
+        if transaction.destination != destination:
             raise RequestError(
-                ErrorCode.FORBIDDEN_SCOPE,
-                f"{encode_identity(transaction.source)} is not the contract's administrator",
-            )
-        if transaction.destination != contract_public_key(self._contract_index):
-            raise RequestError(
-                ErrorCode.TX_REJECTED, f"the destination is not contract {self._contract_index}"
+                ErrorCode.TX_REJECTED, f"the destination is not {encode_identity(destination)}"
             )
         if transaction.amount_qu != 0:
             raise RequestError(ErrorCode.TX_REJECTED, "the amount must be 0: it would be kept")
@@ -321,6 +345,18 @@ class Administration:
                 retry_after_ms=1_000,
             )
         return settings
+
+    def _require_right(
+        self, transaction: Transaction, known_admin: PublicKey, session: PublicKey | None
+    ) -> None:
+        accepts = transaction.input_type == Procedure.ACCEPT_ADMIN
+        rightful = self._book.proposed_admin if accepts else known_admin
+        if transaction.source != rightful or (session is not None and session != rightful):
+            role = "proposed as the" if accepts else "the source of trust's"
+            raise RequestError(
+                ErrorCode.FORBIDDEN_SCOPE,
+                f"{encode_identity(transaction.source)} is not {role} administrator",
+            )
 
     def _require_tick(self, target_tick: int) -> None:
         if self._chain.trouble is not None:
@@ -338,6 +374,7 @@ class Administration:
 
 
 def _read_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
+    """Return what an order sets; nothing for one about the administrator or the contract."""
     try:
         settings = _decode_settings(transaction)
     except ValueError as error:
@@ -347,7 +384,7 @@ def _read_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
             raise RequestError(
                 ErrorCode.TX_REJECTED, "the contract refuses a zero wallet and a score over 100"
             )
-    if not settings:
+    if not settings and transaction.input_type in (Procedure.SET_STATUS, Procedure.SET_STATUSES):
         raise RequestError(ErrorCode.TX_REJECTED, "the change names no wallet")
     return settings
 
@@ -358,9 +395,33 @@ def _decode_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
             return (StatusSetting.decode(transaction.payload),)
         case Procedure.SET_STATUSES:
             return decode_settings(transaction.payload)
-    raise ValueError(
-        f"input type {transaction.input_type} is neither SetStatus (1) nor SetStatuses (2)"
-    )
+        case Procedure.PROPOSE_ADMIN:
+            decode_admin(transaction.payload)
+        case Procedure.ACCEPT_ADMIN:
+            if transaction.payload:
+                raise ValueError("AcceptAdmin has no input")
+        case Procedure.SET_NEXT_CONTRACT:
+            decode_next_contract(transaction.payload)
+        case _:
+            raise ValueError(f"input type {transaction.input_type} is no procedure of TurboAuth")
+    return ()
+
+
+def _audit_details(
+    transaction: Transaction, settings: Sequence[StatusSetting], digest: bytes
+) -> dict[str, str | int]:
+    details: dict[str, str | int] = {"tx": digest.hex(), "tick": transaction.tick}
+    for number, setting in enumerate(settings):
+        wallet = encode_identity(PublicKey(setting.wallet))
+        details[f"wallet_{number}"] = wallet
+        details[f"set_{number}"] = (
+            f"{setting.status.name} score {setting.trust_score} reason {setting.reason}"
+        )
+    if transaction.input_type == Procedure.PROPOSE_ADMIN:
+        details["proposed"] = encode_identity(PublicKey(decode_admin(transaction.payload)))
+    elif transaction.input_type == Procedure.SET_NEXT_CONTRACT:
+        details["contract"] = decode_next_contract(transaction.payload)
+    return details
 
 
 def _overlay(change: AdminChange, setting: StatusSetting) -> Overlay:

@@ -22,6 +22,7 @@ from realtime_hub.auth.ports import (
 )
 from realtime_hub.auth.shared_run import SharedRun
 from realtime_hub.auth.standing import Effective, Standing, unavailable
+from realtime_hub.auth.stewardship import Stewardship
 from realtime_hub.clock import Clock
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -35,7 +36,7 @@ from realtime_protocol.messages import (
     TrustStatus,
     TrustTier,
 )
-from realtime_protocol.qubic.contract_abi import ABI_VERSION, MAGIC, ContractInfo
+from realtime_protocol.qubic.contract_abi import ContractInfo
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ class TrustLimits:
 class TrustBook:
     """One owner runs :meth:`run`; everybody else asks and listens.
 
-    *listeners* get each change in log order, once, and must return at once. *admin* is the
-    configured administrator: the contract counts only when it names the same.
+    *listeners* get each change in log order, once, and must return at once. *stewardship* tells
+    whether the source counts: whom it may obey.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class TrustBook:
         cache: TrustCache,
         source: TrustSource | None,
         clock: Clock,
-        admin: PublicKey | None,
+        stewardship: Stewardship,
         chain_trouble: Callable[[], str | None] = lambda: None,
         limits: TrustLimits | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class TrustBook:
         self._cache = cache
         self._source = source
         self._clock = clock
-        self._admin = admin
+        self._stewardship = stewardship
         self._chain_trouble = chain_trouble
         self._limits = limits or TrustLimits()
         self._known: OrderedDict[PublicKey, Standing] = OrderedDict()
@@ -102,6 +103,11 @@ class TrustBook:
         self._began = False
         self._ticked = asyncio.Event()
         self._catch_up = SharedRun(log.catch_up)
+
+    @property
+    def proposed_admin(self) -> PublicKey | None:
+        """Who may accept to be the administrator; None when nobody is proposed."""
+        return self._stewardship.proposed
 
     # Asking -------------------------------------------------------------------------------------
 
@@ -283,7 +289,7 @@ class TrustBook:
     async def _read_changes(self) -> None:
         source = self._source
         if source is None:
-            raise SourceUnavailable("no TurboAuth contract is configured")
+            raise SourceUnavailable("no source of trust is configured; see hub.trust_source")
         if self._chain_trouble() is not None:
             return
         info = self._require_ours(await source.info())
@@ -315,11 +321,10 @@ class TrustBook:
         return info.last_sequence if self._delivered_sequence is None else self._delivered_sequence
 
     def _require_ours(self, info: ContractInfo) -> ContractInfo:
-        """The contract counts only when it is TurboAuth, of our ABI, under our administrator."""
-        if info.magic != MAGIC or info.abi_version != ABI_VERSION:
-            raise SourceUnavailable("that contract is not TurboAuth of ABI version 1")
-        if self._admin is None or info.admin != self._admin:
-            raise SourceUnavailable("the contract obeys another administrator than hub.admin")
+        """The source counts only when it is TurboAuth, of our ABI, under our administrator."""
+        trouble = self._stewardship.judge(info)
+        if trouble is not None:
+            raise SourceUnavailable(trouble)
         self.contract_admin = PublicKey(info.admin)
         return info
 

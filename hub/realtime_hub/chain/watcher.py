@@ -79,6 +79,11 @@ class ChainWatcher:
         return self._guard.record.network_id
 
     @property
+    def record(self) -> NetworkRecord | None:
+        """By what the network can be told from others; None before it is known."""
+        return self._guard.record
+
+    @property
     def frozen(self) -> str | None:
         """Why the chain's word isn't believed any more; None when it is."""
         return self._guard.frozen

@@ -1,6 +1,6 @@
 """The administrator's changes: taken once, lowering at once, ended by what the chain proves."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from realtime_hub.chain.model import ProcessedTick
 from realtime_hub.signatures import SignatureChecks
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
-from realtime_protocol.identity import PublicKey, contract_public_key
+from realtime_protocol.identity import PublicKey, contract_public_key, encode_identity
 from realtime_protocol.messages import Trust, TrustChangeState, TrustStatus
 from realtime_protocol.qubic.contract_abi import ChainStatus, StatusSetting, encode_settings
 from realtime_protocol.schnorrq import KeyPair, keypair
@@ -35,6 +35,7 @@ class FakeBook:
     """A trust book that only notes what it is told."""
 
     contract_admin: PublicKey | None = field(default=PublicKey(ADMIN.public_key))
+    proposed_admin: PublicKey | None = None
     record: TrustRecord | None = None
     over: list[Overlay] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -57,6 +58,16 @@ class FakeBook:
         self.over.remove(overlay)
         self.told.append("withdraw")
         return len(self.told)
+
+
+@dataclass
+class FakeAudit:
+    """Keeps what it is told."""
+
+    records: list[tuple[str, PublicKey, dict[str, str | int]]] = field(default_factory=list)
+
+    async def append(self, action: str, actor: PublicKey, details: Mapping[str, str | int]) -> None:
+        self.records.append((action, actor, dict(details)))
 
 
 @dataclass
@@ -83,6 +94,8 @@ class Bench:
         self.book = FakeBook()
         self.chain = FakeChain()
         self.journal = SqliteAdminJournal(path, lambda: b"network")
+        self.audit = FakeAudit()
+        self.destination: PublicKey | None = contract_public_key(INDEX)
         self.administration = self.start()
 
     def start(self) -> Administration:
@@ -91,7 +104,8 @@ class Bench:
             book=self.book,
             chain=self.chain,
             verifier=SignatureChecks(),
-            contract_index=INDEX,
+            destination=lambda: self.destination,
+            audit=self.audit,
         )
 
     async def settle(self) -> None:
@@ -264,7 +278,9 @@ async def test_a_log_that_began_anew_gets_what_is_pending_again(bench: Bench) ->
         (change(keys=STRANGER), ErrorCode.FORBIDDEN_SCOPE),
         (change(index=28), ErrorCode.TX_REJECTED),
         (change(amount_qu=1), ErrorCode.TX_REJECTED),
-        (change(input_type=3, payload=bytes(32)), ErrorCode.TX_REJECTED),
+        (change(input_type=3, payload=bytes(31)), ErrorCode.TX_REJECTED),
+        (change(input_type=4, payload=b""), ErrorCode.FORBIDDEN_SCOPE),
+        (change(input_type=6), ErrorCode.TX_REJECTED),
         (change(payload=bytes(39)), ErrorCode.TX_REJECTED),
         (change(payload=bytes(32) + b"\x02" + bytes(7)), ErrorCode.TX_REJECTED),
         (change(payload=WALLET + b"\x03" + bytes(7)), ErrorCode.TX_REJECTED),
@@ -301,3 +317,30 @@ async def test_another_network_knows_nothing_of_this_ones_changes(tmp_path: Path
     other = SqliteAdminJournal(path, lambda: b"another")
     assert list(await other.open_changes()) == []
     other.close_file()
+
+
+async def test_the_administrator_hands_over_in_two_orders(bench: Bench) -> None:
+    proposed = PublicKey(STRANGER.public_key)
+    await bench.administration.set_trust(change(input_type=3, payload=proposed))
+    accepting = change(keys=STRANGER, input_type=4, payload=b"")
+    assert await refusal(bench, accepting) is ErrorCode.FORBIDDEN_SCOPE
+    bench.book.proposed_admin = proposed
+    reply = await bench.administration.set_trust(accepting, admin=proposed)
+    assert reply.state is TrustChangeState.PENDING
+    assert [action for action, _, _ in bench.audit.records] == ["propose_admin", "accept_admin"]
+    assert bench.book.told == []
+
+
+async def test_what_is_ordered_stands_in_the_audit_log_before_anything_comes_of_it(
+    bench: Bench,
+) -> None:
+    await bench.administration.set_trust(change())
+    [(action, actor, details)] = bench.audit.records
+    assert (action, actor) == ("set_status", ADMIN.public_key)
+    assert details["wallet_0"] == encode_identity(WALLET)
+    assert details["set_0"] == "BLOCKED score 0 reason 7"
+
+
+async def test_a_hub_without_a_source_of_its_own_takes_no_orders(bench: Bench) -> None:
+    bench.destination = None
+    assert await refusal(bench, change()) is ErrorCode.BACKBONE_UNAVAILABLE

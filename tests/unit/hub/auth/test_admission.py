@@ -13,6 +13,7 @@ from realtime_hub.auth.login import Logins
 from realtime_hub.auth.model import TrustChange, TrustRecord
 from realtime_hub.auth.ports import CachedRecord
 from realtime_hub.auth.service import AuthService
+from realtime_hub.auth.stewardship import ForgetfulMemory, Stewardship
 from realtime_hub.auth.trust import TrustBook
 from realtime_hub.signatures import SignatureChecks
 from realtime_protocol.codes import ErrorCode
@@ -106,7 +107,11 @@ class Fleet:
         self.cache = GatedCache(self.steps)
         self.log = MemoryTrustLog(SeededEntropy(), self.cache)
         self.book = TrustBook(
-            log=self.log, cache=self.cache, source=self.source, clock=self.clock, admin=ADMIN
+            log=self.log,
+            cache=self.cache,
+            source=self.source,
+            clock=self.clock,
+            stewardship=Stewardship(ADMIN, ForgetfulMemory()),
         )
         self.auth = AuthService(
             logins=Logins(

@@ -2,7 +2,6 @@
 
 import pytest
 
-from realtime_protocol.qubic.turboauth import Roles, TurboAuth
 from realtime_protocol.qubic import contract_abi as abi
 from realtime_protocol.qubic.contract_abi import (
     ChainStatus,
@@ -11,6 +10,7 @@ from realtime_protocol.qubic.contract_abi import (
     StatusRecord,
     StatusSetting,
 )
+from realtime_protocol.qubic.turboauth import Roles, TurboAuth
 
 ADMIN, WALLET, OTHER, STRANGER = (bytes([number]) * 32 for number in (1, 2, 3, 4))
 BLOCKED = StatusSetting(WALLET, ChainStatus.BLOCKED, 0, 7)
