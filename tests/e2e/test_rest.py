@@ -120,3 +120,25 @@ async def test_a_wallet_verifies_once_and_its_status_is_told(tmp_path: Path) -> 
         assert (await decided(rest, answer["decision"], rest.domain)).status is TrustStatus.BLOCKED
         status, answer = await rest.get(f"/decision/{rest.identity}?audience=door-7")
         assert (await decided(rest, answer["decision"], "door-7")).status is TrustStatus.BLOCKED
+
+
+async def test_what_the_hub_verifies_is_in_its_metrics(tmp_path: Path) -> None:
+    async with rest_hub(tmp_path) as (rest, info):
+        bodies = [await rest.signed() for _ in range(3)]
+        for status, answer in await asyncio.gather(*(rest.post("/verify", b) for b in bodies)):
+            assert (status, answer["valid"]) == (200, True)
+        metrics = await asyncio.to_thread(read_metrics, info)
+    checked = sum(
+        metrics.get(f'realtime_signature_batch_checks_sum{{where="{where}"}}', 0)
+        for where in ("loop", "thread")
+    )
+    assert checked == 3
+    assert metrics["realtime_signature_checks_pending"] == 0
+    assert metrics["realtime_signature_checks_refused_total"] == 0
+
+
+def read_metrics(info: StackInfo) -> dict[str, float]:
+    with urllib.request.urlopen(f"{info.admin_url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, value in pairs}

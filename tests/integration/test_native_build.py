@@ -95,10 +95,11 @@ def test_a_wheel_with_the_native_module_is_for_this_python_and_platform(
     [
         ({"CC": "/bin/false"}, "/bin/false failed with code 1"),
         ({"CC": "/no/such/compiler"}, "/no/such/compiler can't be run: No such file or directory"),
+        ({"PATH": "/no/such/folder"}, "no C compiler found (cc, gcc, clang); install one"),
         ({"CFLAGS": "-fno-such-option"}, "error: "),
         ({"REALTIME_NATIVE": "0"}, "REALTIME_NATIVE is 0"),
     ],
-    ids=["false", "missing", "broken", "unwanted"],
+    ids=["false", "missing", "none", "broken", "unwanted"],
 )
 def test_without_a_compiler_the_wheel_is_pure_and_the_build_says_why(
     source: Path, tmp_path: Path, settings: dict[str, str], reason: str
