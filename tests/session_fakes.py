@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from decision_fakes import fake_decisions
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.metrics import Metrics
@@ -444,6 +445,7 @@ class FakeHub:
         self.metrics = Metrics()
         self.context: HubContext = build_context(
             auth=self.auth,
+            decisions=fake_decisions(self.auth, self.clock),
             quotes=self.quotes,
             payments=self.payments,
             resume_store=MemoryResumes(self.clock, keep_ms=KEEP_MS),

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
+from decision_fakes import fake_decisions
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.http_server import bind, build_server
@@ -296,6 +297,7 @@ async def served_hub(limits: Limits | None = None, **settings: Any) -> AsyncIter
     }
     context = build_context(
         auth=auth,
+        decisions=fake_decisions(auth, clock),
         quotes=quotes,
         payments=payments,
         resume_store=MemoryResumes(clock, keep_ms=135_000),

@@ -327,6 +327,7 @@ def _assemble(
     )
     context = build_context(
         auth=auth,
+        decisions=decisions,
         quotes=quotes,
         payments=payments,
         resume_store=resumes,

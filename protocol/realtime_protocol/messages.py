@@ -38,6 +38,7 @@ ShortText = Annotated[str, Meta(max_length=256)]
 ResourceText = Annotated[str, Meta(max_length=256)]
 Detail = Annotated[dict[str, Uint | str], Meta(max_length=32)]
 """Named facts for people and programs, such as limits or the values behind an error."""
+DecisionBytes = Annotated[bytes, Meta(min_length=65, max_length=255)]
 TransactionBytes = Annotated[bytes, Meta(min_length=80, max_length=80 + 1024 + 64)]
 
 
@@ -54,6 +55,7 @@ class RequestType(IntEnum):
     UNSUBSCRIBE = 0x11
     TRUST_GET = 0x12
     VERIFY = 0x13
+    DECISION_GET = 0x14
     QUOTE_OPEN = 0x20
     QUOTE_CLOSE = 0x21
     PAY = 0x22
@@ -426,6 +428,19 @@ TrustGetWallets = Annotated[list[Key], Meta(min_length=1, max_length=64)]
 """The body of trust.get is the list of wallets itself."""
 
 
+class DecisionRequest(Body, frozen=True):
+    """Sign what is known of this session's wallet, for *audience*, in answer to *nonce* if any."""
+
+    audience: ShortText
+    nonce: ShortText | None = None
+
+
+class DecisionReply(Body, frozen=True):
+    """A signed decision; it names the session's key, if the login had one."""
+
+    decision: DecisionBytes
+
+
 class QuoteOpenRequest(Body, frozen=True):
     """Ask for a stream of quotes."""
 
@@ -596,6 +611,7 @@ REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.SUBSCRIBE: (SubscribeRequest, SubscribeReply),
     RequestType.UNSUBSCRIBE: (UnsubscribeRequest, Empty),
     RequestType.TRUST_GET: (TrustGetWallets, list[Trust]),
+    RequestType.DECISION_GET: (DecisionRequest, DecisionReply),
     RequestType.QUOTE_OPEN: (QuoteOpenRequest, QuoteOpenReply),
     RequestType.QUOTE_CLOSE: (QuoteCloseRequest, Empty),
     RequestType.PAY_PREPARE: (PrepareRequest, PrepareReply),

@@ -74,6 +74,7 @@ _PROOFS: Final = frozenset({*_OPENING, RequestType.REFRESH})
 # Rule: the scope that a request needs. Subscribing needs that of its channel.
 SCOPE_OF: Final[Mapping[RequestType, str]] = {
     RequestType.TRUST_GET: "trust",
+    RequestType.DECISION_GET: "trust",
     RequestType.QUOTE_OPEN: "quote",
     RequestType.QUOTE_CLOSE: "quote",
     RequestType.PAY_PREPARE: "pay",

@@ -373,6 +373,31 @@ export const UNSUBSCRIBE_REQUEST: Shape<UnsubscribeRequest> = struct(
   },
 );
 
+/** Sign what is known of this session's wallet, for *audience*, in answer to *nonce* if any. */
+export interface DecisionRequest {
+  audience: string;
+  nonce: string | null;
+}
+export const DECISION_REQUEST: Shape<DecisionRequest> = struct(
+  "DecisionRequest",
+  {
+    audience: text(256),
+    nonce: optional(text(256)),
+  },
+  { nonce: null },
+);
+
+/** A signed decision; it names the session's key, if the login had one. */
+export interface DecisionReply {
+  decision: Uint8Array;
+}
+export const DECISION_REPLY: Shape<DecisionReply> = struct(
+  "DecisionReply",
+  {
+    decision: bytes(65, 255),
+  },
+);
+
 /** Ask for a stream of quotes. */
 export interface QuoteOpenRequest {
   intent: Intent;
@@ -679,6 +704,7 @@ export interface Requests {
   [RequestType.SUBSCRIBE]: { request: SubscribeRequest; reply: SubscribeReply };
   [RequestType.UNSUBSCRIBE]: { request: UnsubscribeRequest; reply: Empty };
   [RequestType.TRUST_GET]: { request: Uint8Array[]; reply: Trust[] };
+  [RequestType.DECISION_GET]: { request: DecisionRequest; reply: DecisionReply };
   [RequestType.QUOTE_OPEN]: { request: QuoteOpenRequest; reply: QuoteOpenReply };
   [RequestType.QUOTE_CLOSE]: { request: QuoteCloseRequest; reply: Empty };
   [RequestType.PAY_PREPARE]: { request: PrepareRequest; reply: PrepareReply };
@@ -702,6 +728,7 @@ export const REQUESTS: {
   [RequestType.SUBSCRIBE]: { request: SUBSCRIBE_REQUEST, reply: SUBSCRIBE_REPLY },
   [RequestType.UNSUBSCRIBE]: { request: UNSUBSCRIBE_REQUEST, reply: EMPTY },
   [RequestType.TRUST_GET]: { request: list(bytes(32, 32), 1, 64), reply: list(TRUST) },
+  [RequestType.DECISION_GET]: { request: DECISION_REQUEST, reply: DECISION_REPLY },
   [RequestType.QUOTE_OPEN]: { request: QUOTE_OPEN_REQUEST, reply: QUOTE_OPEN_REPLY },
   [RequestType.QUOTE_CLOSE]: { request: QUOTE_CLOSE_REQUEST, reply: EMPTY },
   [RequestType.PAY_PREPARE]: { request: PREPARE_REQUEST, reply: PREPARE_REPLY },

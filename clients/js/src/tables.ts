@@ -21,6 +21,7 @@ export const RequestType = {
   UNSUBSCRIBE: 17,
   TRUST_GET: 18,
   VERIFY: 19,
+  DECISION_GET: 20,
   QUOTE_OPEN: 32,
   QUOTE_CLOSE: 33,
   PAY: 34,

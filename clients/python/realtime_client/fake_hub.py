@@ -29,6 +29,8 @@ from realtime_protocol.login_text import LoginChallenge, build_login_text
 from realtime_protocol.messages import (
     Body,
     Challenge,
+    DecisionReply,
+    DecisionRequest,
     Empty,
     Gap,
     GapCause,
@@ -84,6 +86,7 @@ class _Client:
     session: ServerSession
     subs: dict[int, _Sub] = field(default_factory=dict)
     next_sub: int = 1
+    session_key: bytes | None = None
 
     @property
     def wallet(self) -> PublicKey:
@@ -267,6 +270,8 @@ class FakeHub(FakeWorld):
             return
         self.logins += 1
         wallet = PublicKey(event.proof.wallet)
+        key = parse_resources(event.proof.resources, now_ms=now_epoch_ms()).key
+        client.session_key = None if key is None else key.public_key
         reply = LoginReply(
             f"fake-{self.logins}",
             b"",
@@ -345,6 +350,9 @@ class FakeHub(FakeWorld):
                 return self._pay(client.wallet, request), []
             case PaymentGetRequest(payment_id):
                 return self._payment(payment_id).status, []
+            case DecisionRequest(audience, nonce):
+                signed = self._decide(client.wallet, audience, nonce, client.session_key)
+                return DecisionReply(signed), []
             case PingRequest(client_ms):
                 return PingReply(client_ms, now_epoch_ms(), [], backbone_ok=True), []
             case list() as wallets:

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from realtime_protocol.codes import ErrorCode
+from realtime_protocol.decision import Decision, key_id_of, sign_decision
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
@@ -32,6 +33,7 @@ from realtime_protocol.messages import (
     TrustStatus,
     TrustTier,
 )
+from realtime_protocol.session_key import session_public_key
 from realtime_protocol.transaction import build_unsigned, parse_transaction, transaction_digest
 
 FIRST_TICK: Final = 1_000_000
@@ -70,6 +72,7 @@ class FakeWorld:
         self._pay_log: list[tuple[int, PublicKey, PushType, Body]] = []
         self._pay_seq = 0
         self._epoch = secrets.token_bytes(8)
+        self._decision_seed = secrets.token_bytes(32)
         self._quoted: dict[bytes, Intent] = {}
 
     def forget_positions(self) -> None:
@@ -116,6 +119,35 @@ class FakeWorld:
         )
 
     # Quotes and payments ----------------------------------------------------------------------
+
+    @property
+    def decision_keys(self) -> dict[bytes, bytes]:
+        """The public keys that decisions are signed with, by key id."""
+        key = session_public_key(self._decision_seed)
+        return {key_id_of(key): key}
+
+    def _decide(
+        self, wallet: bytes, audience: str, nonce: str | None, session_key: bytes | None
+    ) -> bytes:
+        trust, now_ms = self._trust_of(wallet), now_epoch_ms()
+        decision = Decision(
+            wallet=wallet,
+            status=trust.status,
+            score=trust.score,
+            seq=self._trust_seq,
+            epoch=self._epoch,
+            issued_ms=now_ms,
+            fresh_until_ms=now_ms + 300_000,
+            stale_until_ms=now_ms + 3_600_000,
+            audience=audience,
+            session_key=session_key,
+            key_id=next(iter(self.decision_keys)),
+            nonce=nonce,
+        )
+        try:
+            return sign_decision(self._decision_seed, decision)
+        except ValueError as error:
+            raise RequestError(ErrorCode.BAD_MESSAGE, str(error)) from error
 
     def _quote(self, intent: Intent) -> Quote:
         quote_id = secrets.token_bytes(16)

@@ -26,8 +26,10 @@ from realtime_client.trust import TrustApi
 from realtime_client.wallet import Wallet
 from realtime_protocol import messages
 from realtime_protocol.codec import Push
-from realtime_protocol.login_resources import encode_scope
+from realtime_protocol.login_resources import encode_key, encode_scope
 from realtime_protocol.messages import (
+    DecisionReply,
+    DecisionRequest,
     Goaway,
     LoginReply,
     LogoutRequest,
@@ -117,6 +119,15 @@ class Session:
         )
         self.spawn(run.run())
         return payment
+
+    async def decision(self, audience: str, *, nonce: str | None = None) -> bytes:
+        """Have the hub sign what it knows of this wallet, for *audience*; see `decision`.
+
+        The decision names the session's key, which then proves by `presence_body` that it is there.
+        """
+        request = DecisionRequest(audience, nonce)
+        reply: DecisionReply = await self.request(RequestType.DECISION_GET, request)
+        return reply.decision
 
     async def ping(self) -> PingReply:
         """Ask the hub for a sign of life, its clock and its health."""
@@ -326,11 +337,19 @@ def _may_pass(error: Exception) -> bool:
     return False
 
 
+def _resources(scopes: Sequence[str], session_key: bytes | None) -> tuple[str, ...]:
+    lines = [encode_scope(scope) for scope in scopes]
+    if session_key is not None:
+        lines.append(encode_key(session_key))
+    return tuple(lines)
+
+
 class connect:  # noqa: N801  (used like a function, as `open` is)
     """Connect to the hub at *url* and log *wallet* in: ``async with connect(...) as session``.
 
     *domain* is what the login text must name: your own program's, as the hub has it configured;
-    by default the hub's host and port. *scopes* narrow the session (trust, quote, pay). Leaving the
+    by default the hub's host and port. *scopes* narrow the session (trust, quote, pay).
+    *session_key* is the public half of an Ed25519 key that stands for the session. Leaving the
     block closes the connection; payments go on at the hub.
 
     Raises ConnectionLostError, ConnectionRefusedByHubError, LoginError, ConnectionClosedError,
@@ -345,6 +364,7 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
         domain: str | None = None,
         chain: str | None = None,
         scopes: Sequence[str] = (),
+        session_key: bytes | None = None,
         origin: str | None = None,
         reconnect: Reconnect | None = None,
         open_timeout_s: float = 10.0,
@@ -358,7 +378,7 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
             url=url,
             domain=urlsplit(url).netloc if domain is None else domain,
             chain=chain,
-            resources=tuple(encode_scope(scope) for scope in scopes),
+            resources=_resources(scopes, session_key),
             origin=origin,
             open_timeout_s=open_timeout_s,
             request_timeout_s=request_timeout_s,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.fanout import Fanout
-from realtime_hub.session.ports import SessionAuth, SessionPayments, SessionQuotes
+from realtime_hub.session.ports import SessionAuth, SessionDecisions, SessionPayments, SessionQuotes
 from realtime_hub.session.registry import SessionRegistry
 from realtime_hub.session.resume_store import ResumeStore
 from realtime_hub.session.resumes import Resumes
@@ -37,6 +37,7 @@ class HubContext:
     """The services, and the parts that all sessions share. Made by `build_context`."""
 
     auth: SessionAuth
+    decisions: SessionDecisions
     quotes: SessionQuotes
     payments: SessionPayments
     clock: Clock
@@ -55,6 +56,7 @@ class HubContext:
 def build_context(
     *,
     auth: SessionAuth,
+    decisions: SessionDecisions,
     quotes: SessionQuotes,
     payments: SessionPayments,
     resume_store: ResumeStore,
@@ -77,6 +79,7 @@ def build_context(
 
     return HubContext(
         auth=auth,
+        decisions=decisions,
         quotes=quotes,
         payments=payments,
         clock=clock,

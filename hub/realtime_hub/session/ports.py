@@ -144,6 +144,31 @@ class SessionAuth(Protocol):
         ...
 
 
+class SignedDecision(Protocol):
+    """A decision as it travels."""
+
+    @property
+    def signed(self) -> bytes:
+        """The whole of it."""
+        ...
+
+
+class SessionDecisions(Protocol):
+    """What sessions need of whoever signs decisions."""
+
+    async def issue(
+        self,
+        wallet: PublicKey,
+        *,
+        audience: str,
+        nonce: str | None,
+        session_key: bytes | None,
+        session_key_until_ms: int | None,
+    ) -> SignedDecision:
+        """Sign what is known of a wallet; RequestError 103 or 108."""
+        ...
+
+
 class QuoteStream(Protocol):
     """Quotes for one intent, until closed."""
 

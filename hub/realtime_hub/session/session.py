@@ -303,6 +303,13 @@ class LiveSession:
         if before is not None:
             self._context.resumes.leave(before, for_good=True)
 
+    @property
+    def delegate(self) -> tuple[bytes, int] | None:
+        """The Ed25519 key that stands for the wallet in this session, and until when, epoch ms."""
+        if self._place is None:
+            return None
+        return self._place.family.session_key, self._place.family.session_exp_ms
+
     async def give_up_place(self) -> None:
         """Let nobody resume it, on any hub, from now on."""
         place, self._place = self._place, None

@@ -43,6 +43,7 @@ class Dispatcher:
             RequestType.SUBSCRIBE: subscriptions.subscribe,
             RequestType.UNSUBSCRIBE: subscriptions.unsubscribe,
             RequestType.TRUST_GET: sessions.trust_get,
+            RequestType.DECISION_GET: sessions.decision_get,
             RequestType.TRUST_SET: sessions.trust_set,
             RequestType.QUOTE_OPEN: values.quote_open,
             RequestType.QUOTE_CLOSE: values.quote_close,

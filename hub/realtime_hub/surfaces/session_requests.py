@@ -8,6 +8,8 @@ from realtime_hub.session.session import NORMAL_CLOSURE, LiveSession
 from realtime_hub.surfaces.answers import Answer
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
+    DecisionReply,
+    DecisionRequest,
     Empty,
     LogoutRequest,
     PingReply,
@@ -56,6 +58,18 @@ class SessionRequests:
 
     async def _look_up(self, wallets: list[PublicKey]) -> Answer:
         return Answer(await self._context.auth.get(wallets))
+
+    async def decision_get(self, session: LiveSession, body: DecisionRequest) -> Answer:
+        """Sign what is known of the session's wallet, with the key that stands for it."""
+        key, until_ms = session.delegate or (None, None)
+        issued = await self._context.decisions.issue(
+            session.wallet,
+            audience=body.audience,
+            nonce=body.nonce,
+            session_key=key,
+            session_key_until_ms=until_ms,
+        )
+        return Answer(DecisionReply(issued.signed))
 
     async def trust_set(self, session: LiveSession, body: TrustSetRequest) -> Answer:
         """Take an administrator's signed transaction."""

@@ -24,9 +24,11 @@ from realtime_client import (
     connect,
 )
 from realtime_client.fake_hub import FakeHub
+from realtime_protocol.decision import verify_decision
 from realtime_protocol.errors import RequestError
 from realtime_protocol.messages import RequestType
 from realtime_protocol.schnorrq import keypair, sign
+from realtime_protocol.session_key import session_public_key
 from waiting import eventually
 
 KEYS = keypair("b" * 55)
@@ -285,3 +287,21 @@ def test_pauses_double_with_full_jitter_up_to_a_bound() -> None:
     highest = [plan.pause_s(failures, lambda _low, high: high) for failures in range(7)]
     assert highest == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     assert plan.pause_s(3, lambda low, _high: low) == 0.0
+
+
+async def test_a_decision_names_the_session_key_of_the_login(hub: FakeHub, wallet: Wallet) -> None:
+    key = session_public_key(bytes(32))
+    async with connect(hub.url, wallet, session_key=key) as session:
+        signed = await session.decision("door-7", nonce="n-1")
+    decision = verify_decision(signed, hub.decision_keys, audience="door-7", nonce="n-1")
+    assert (decision.wallet, decision.session_key) == (wallet.public_key, key)
+
+
+async def test_a_login_without_a_key_gets_decisions_without_one(
+    hub: FakeHub, wallet: Wallet
+) -> None:
+    async with connect(hub.url, wallet) as session:
+        signed = await session.decision("door-7")
+        with pytest.raises(HubError, match="103"):
+            await session.decision("two words")
+    assert verify_decision(signed, hub.decision_keys, audience="door-7").session_key is None

@@ -12,10 +12,12 @@ from realtime_protocol.codec import (
     decode_trust_snapshot,
 )
 from realtime_protocol.codes import CloseCode, ErrorCode
+from realtime_protocol.decision import parse_decision
 from realtime_protocol.errors import RequestError
 from realtime_protocol.limits import Limits
 from realtime_protocol.messages import (
     ChallengeRequest,
+    DecisionRequest,
     Empty,
     LoginReply,
     LogoutRequest,
@@ -39,7 +41,20 @@ from realtime_protocol.messages import (
     TrustStatus,
     UnsubscribeRequest,
 )
-from session_fakes import ALICE, BOB, CAROL, EPOCH, Client, FakeHub, intent, proof, quote, settle
+from realtime_protocol.session_key import session_public_key
+from session_fakes import (
+    ALICE,
+    BOB,
+    CAROL,
+    EPOCH,
+    KEY_SEED,
+    Client,
+    FakeHub,
+    intent,
+    proof,
+    quote,
+    settle,
+)
 
 PAYMENT = b"\x01" * 16
 OTHER_PAYMENT = b"\x02" * 16
@@ -231,6 +246,38 @@ async def test_trust_is_answered_in_the_order_that_was_asked() -> None:
         reply = await client.ask(RequestType.TRUST_GET, [BOB, CAROL, BOB])
         statuses = [trust.status for trust in reply]
         assert statuses == [TrustStatus.UNKNOWN, TrustStatus.BLOCKED, TrustStatus.UNKNOWN]
+
+
+async def test_a_decision_is_of_the_sessions_own_wallet_for_the_audience_it_names() -> None:
+    async with FakeHub().running() as hub:
+        hub.auth.change(ALICE)
+        client = await hub.session()
+        reply = await client.ask(RequestType.DECISION_GET, DecisionRequest("door-7", "n-1"))
+        decision = parse_decision(reply.decision)
+        assert (decision.wallet, decision.status) == (ALICE, TrustStatus.ACTIVE)
+        assert (decision.audience, decision.nonce) == ("door-7", "n-1")
+        assert decision.session_key is None
+        error = await client.ask(RequestType.DECISION_GET, DecisionRequest("two words"))
+        assert error.code == ErrorCode.BAD_MESSAGE
+
+
+async def test_a_decision_names_the_sessions_key_and_goes_stale_with_the_session() -> None:
+    async with FakeHub().running() as hub:
+        hub.auth.session_ttl_ms = 1_500
+        client = hub.client()
+        login = await client.login_to_resume()
+        reply = await client.ask(RequestType.DECISION_GET, DecisionRequest("door-7"))
+        decision = parse_decision(reply.decision)
+        assert decision.session_key == session_public_key(KEY_SEED)
+        assert decision.stale_until_ms == login.session_exp_ms
+
+
+async def test_a_login_without_scope_trust_gets_no_decision() -> None:
+    async with FakeHub().running() as hub:
+        hub.auth.scopes = ("quote",)
+        client = await hub.session()
+        error = await client.ask(RequestType.DECISION_GET, DecisionRequest("door-7"))
+        assert error.code == ErrorCode.FORBIDDEN_SCOPE
 
 
 async def test_only_an_administrator_may_set_trust() -> None:
