@@ -54,6 +54,8 @@ class MemoryTrustLog:
     def __init__(
         self, entropy: Entropy, cache: MemoryTrustCache, *, entries_max: int = ENTRIES_MAX
     ) -> None:
+        self.born_ms = 0
+        """Nothing was shared before."""
         self._cache = cache
         self._epoch = entropy.token(_EPOCH_BYTES)
         self._entries: deque[LogEntry] = deque(maxlen=entries_max)
@@ -94,11 +96,6 @@ class MemoryTrustLog:
     def trouble(self) -> str | None:
         """Memory is always there."""
         return None
-
-    @property
-    def born_ms(self) -> int:
-        """Nothing was shared before."""
-        return 0
 
     async def chain_sequence(self) -> int | None:
         """Return the newest chain sequence."""

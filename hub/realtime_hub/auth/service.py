@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from msgspec import Raw
+
 from realtime_hub.auth.administration import Administration, ProcessedTick
 from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
 from realtime_hub.auth.login import Logins, ProvenLogin
@@ -173,9 +175,9 @@ class AuthService:
         """What stands in the way, in words for people."""
         return self._book.trouble
 
-    def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
-        """Answer from memory at once, or None when that doesn't cover all."""
-        return self._book.peek(wallets)
+    def peek_encoded(self, wallets: Sequence[PublicKey]) -> Raw | None:
+        """Answer from memory at once, as it is sent; None when that doesn't cover all."""
+        return self._book.peek_encoded(wallets)
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         """Answer from the nearest tier that knows."""

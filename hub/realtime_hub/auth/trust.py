@@ -6,10 +6,11 @@ from one log only, in its order; what is read beside it may only bring a newer c
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Raw
 
 from realtime_hub.auth.model import EntryKind, LogEntry, Overlay, TrustChange, TrustRecord
 from realtime_hub.auth.ports import (
@@ -20,10 +21,15 @@ from realtime_hub.auth.ports import (
     TrustLog,
     TrustSource,
 )
+from realtime_hub.auth.refresh import RefreshQueue
+from realtime_hub.auth.shared_cache import SharedCache
 from realtime_hub.auth.shared_run import SharedRun
 from realtime_hub.auth.standing import Effective, Standing, unavailable
 from realtime_hub.auth.stewardship import Stewardship
+from realtime_hub.auth.tiers import Found, TierReader
+from realtime_hub.auth.wallet_memory import WalletMemory
 from realtime_hub.clock import Clock
+from realtime_protocol.codec import encode_raw
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
@@ -40,11 +46,12 @@ from realtime_protocol.qubic.contract_abi import ContractInfo
 
 logger = logging.getLogger(__name__)
 
-WALLETS_PER_CALL_MAX: Final = 16
 CHANGES_ROUNDS_MAX: Final = 64
 """Calls for changes in one go, 256 changes each; what is left comes at the next tick."""
 POLL_S: Final = 1.0
 """Changes are looked for at each tick, and this often when no tick is heard of."""
+REFRESH_EVERY_S: Final = 0.1
+"""How often it is looked for answers that run out soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +61,7 @@ class TrustLimits:
     wallets_max: int = 100_000
     """Wallets in L1."""
     ttl_ms: int = 5_000
-    """How long an answer from L1 may be used without reading the chain's word again."""
-    cache_ttl_ms: int = 30_000
-    """How long an L2 record counts after it was read from the chain."""
-    not_listed_ttl_ms: int = 2_000
-    """How long "not listed" is remembered: listing a new wallet shows after this at the latest."""
+    """How long an answer may be used after the chain's word was read, by whichever hub."""
     source_timeout_s: float = 0.25
     cache_timeout_s: float = 0.05
 
@@ -86,15 +89,25 @@ class TrustBook:
         """Called when the log began anew: pending changes must be appended to it again."""
         self.contract_admin: PublicKey | None = None
         self._log = log
-        self._cache = cache
         self._source = source
         self._clock = clock
         self._stewardship = stewardship
         self._chain_trouble = chain_trouble
-        self._limits = limits or TrustLimits()
-        self._known: OrderedDict[PublicKey, Standing] = OrderedDict()
+        self._limits = limits = limits or TrustLimits()
+        self._memory = WalletMemory(wallets_max=limits.wallets_max, ttl_ms=limits.ttl_ms)
+        self._refresh = RefreshQueue(
+            self._memory, wallets_max=limits.wallets_max, ttl_ms=limits.ttl_ms
+        )
+        self._cache = SharedCache(cache, clock, timeout_s=limits.cache_timeout_s)
+        self._tiers = TierReader(
+            cache=self._cache,
+            statuses=self._ask_source,
+            clock=clock,
+            take_cached=self._take_cached,
+            take_record=self._take_record,
+            source_timeout_s=limits.source_timeout_s,
+        )
         self._pending: dict[PublicKey, Overlay] = {}
-        self._reading: dict[PublicKey, asyncio.Future[TrustTier | None]] = {}
         self._sequence: int | None = None
         """The contract's changes up to here have been appended to the log, by whomever."""
         self._delivered_sequence: int | None = None
@@ -125,38 +138,26 @@ class TrustBook:
         """Answer from L1 at once; None when that doesn't cover every wallet."""
         if self.trouble is not None:
             return None
-        known, now_ms = self._known, self._clock.now_ms()
-        answers = []
-        for wallet in wallets:
-            standing = known.get(wallet)
-            if standing is None:
-                return None
-            good_until_ms = self._good_until_ms(standing)
-            if now_ms >= good_until_ms:
-                return None
-            known.move_to_end(wallet)
-            answers.append(
-                standing.answer(tier=TrustTier.L1, now_ms=now_ms, use_until_ms=good_until_ms)
-            )
-        return answers
+        return self._memory.trusts(wallets, self._clock.now_ms())
+
+    def peek_encoded(self, wallets: Sequence[PublicKey]) -> Raw | None:
+        """Answer as peek does, in the bytes of the wire."""
+        if self.trouble is not None:
+            return None
+        ready = self._memory.ready(wallets, self._clock.now_ms())
+        return None if ready is None else encode_raw(ready)
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         """Answer from the nearest tier that knows; never raises, UNKNOWN says why."""
         answers = self.peek(wallets)
         if answers is not None:
             return answers
-        tiers: dict[PublicKey, TrustTier] = {}
-        while missing := self._missing(wallets, tiers):
-            free = [wallet for wallet in missing if wallet not in self._reading]
-            if free:
-                tiers |= await self._read_all(free)
-            elif (tier := await self._read_by_other(missing[0])) is not None:
-                tiers[missing[0]] = tier
+        found: dict[PublicKey, Found] = {}
+        while missing := self._missing(wallets, found):
+            found |= await self._tiers.read(missing)
         # From here on nothing waits: the answers hold every change that was delivered by now.
         now_ms = self._clock.now_ms()
-        return [
-            self._read_answer(wallet, tiers.get(wallet, TrustTier.L1), now_ms) for wallet in wallets
-        ]
+        return [self._read_answer(wallet, found.get(wallet), now_ms) for wallet in wallets]
 
     async def fresh(self, wallet: PublicKey) -> Trust:
         """Answer for money: the shared record is read now; RequestError 108 when it can't be."""
@@ -164,12 +165,11 @@ class TrustBook:
         if trouble is not None:
             raise _no_backbone(trouble)
         try:
-            async with asyncio.timeout(self._limits.cache_timeout_s):
-                [cached] = await self._cache.get([wallet])
-        except (LogUnavailable, TimeoutError) as error:
+            [cached] = await self._cache.require([wallet])
+        except LogUnavailable as error:
             raise _no_backbone("the shared trust record can't be read now") from error
         if cached is not None:
-            self._absorb(wallet, cached.record, verified_ms=cached.verified_ms)
+            self._take_cached(wallet, cached)
         [trust] = await self.get([wallet])
         if trust.reason == TrustReason.UNAVAILABLE:
             raise _no_backbone("the wallet's trust can't be read now")
@@ -177,7 +177,7 @@ class TrustBook:
 
     def standing(self, wallet: PublicKey) -> TrustRecord | None:
         """Return the chain's word on a wallet as this hub knows it."""
-        held = self._known.get(wallet)
+        held = self._memory.get(wallet)
         return None if held is None else held.record
 
     def position(self) -> Position:
@@ -228,7 +228,7 @@ class TrustBook:
     async def withdraw(self, overlay: Overlay) -> int:
         """Take a pending change back, on every hub; return the correction's place in the log."""
         await self.get([overlay.wallet])  # What it falls back to may have left the memory.
-        held = self._known.get(overlay.wallet) or Standing(None)
+        held = self._memory.get(overlay.wallet) or Standing(None)
         back = replace(held, overlay=None).effective()
         draft = self._draft(EntryKind.WITHDRAWN, overlay, back.status, back.score, back.reason)
         return await self._append(draft)
@@ -236,7 +236,7 @@ class TrustBook:
     def _draft(
         self, kind: EntryKind, overlay: Overlay, status: TrustStatus, score: int, reason: int
     ) -> LogEntry:
-        held = self._known.get(overlay.wallet)
+        held = self._memory.get(overlay.wallet)
         return LogEntry(
             log_seq=0,
             kind=kind,
@@ -270,6 +270,15 @@ class TrustBook:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._log.follow(self._apply, self._begin), name="trust log")
             group.create_task(self._follow_contract(), name="trust contract")
+            group.create_task(self._tiers.run(), name="trust tiers")
+            group.create_task(self._refresh_ahead(), name="trust refresh")
+
+    async def _refresh_ahead(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_EVERY_S)
+            if self.backbone_ok:
+                for wallet in self._refresh.due(self._clock.now_ms()):
+                    self._tiers.begin(wallet)
 
     async def _follow_contract(self) -> None:
         while True:
@@ -359,7 +368,7 @@ class TrustBook:
 
     def _absorb_entry(self, entry: LogEntry) -> Effective:
         """Take one entry into memory; return what counts for its wallet now."""
-        held = self._known.get(entry.wallet) or Standing(None, self._pending.get(entry.wallet))
+        held = self._memory.get(entry.wallet) or Standing(None, self._pending.get(entry.wallet))
         if entry.kind is EntryKind.CHAIN:
             # An entry may be read long after it was written: its word is as old as that.
             read_ms = min(entry.event_ms, self._clock.now_ms())
@@ -421,50 +430,31 @@ class TrustBook:
 
     def _reread_all(self) -> None:
         # A block stays a block: only how long the answer is good for is forgotten.
-        for wallet, held in self._known.items():
-            self._known[wallet] = replace(held, verified_ms=0)
+        self._memory.doubt_all(self._clock.now_ms())
 
     # Tiers --------------------------------------------------------------------------------------
 
-    def _l1(self, wallet: PublicKey) -> Trust | None:
-        answers = self.peek([wallet])
-        return None if answers is None else answers[0]
-
     def _missing(
-        self, wallets: Sequence[PublicKey], tiers: dict[PublicKey, TrustTier]
+        self, wallets: Sequence[PublicKey], found: Mapping[PublicKey, Found]
     ) -> list[PublicKey]:
-        return [w for w in dict.fromkeys(wallets) if w not in tiers and self._l1(w) is None]
+        now_ms, vouched, here = self._clock.now_ms(), self.backbone_ok, self._log.position()
+        return [
+            wallet
+            for wallet in dict.fromkeys(wallets)
+            if not (vouched and self._memory.good(wallet, now_ms))
+            and not self._holds(wallet, found.get(wallet), here)
+        ]
 
-    async def _read_by_other(self, wallet: PublicKey) -> TrustTier | None:
-        """Wait for whoever reads this wallet; None when that reader was cancelled."""
-        reading = self._reading[wallet]
-        await asyncio.wait([reading])
-        return reading.result()
+    def _holds(self, wallet: PublicKey, found: Found | None, here: Position) -> bool:
+        """Whether what was found still tells everything that came out of the log."""
+        if found is None:
+            return False
+        remembered = self._memory.get(wallet) is not None
+        return remembered or found.tier is TrustTier.NONE or found.position == here
 
-    async def _read_all(self, wallets: Sequence[PublicKey]) -> dict[PublicKey, TrustTier]:
-        """Read wallets from L2, the rest from L3; one reader a wallet, the others wait for it.
-
-        Returns who answered for each: NONE when nobody did.
-        """
-        loop = asyncio.get_running_loop()
-        for wallet in wallets:
-            self._reading[wallet] = loop.create_future()
-        tiers: dict[PublicKey, TrustTier] = {}
-        finished = False
-        try:
-            rest = await self._read_cache(wallets, tiers)
-            for start in range(0, len(rest), WALLETS_PER_CALL_MAX):
-                await self._read_source(rest[start : start + WALLETS_PER_CALL_MAX], tiers)
-            finished = True
-        finally:
-            for wallet in wallets:
-                # A reader that is cancelled decides for itself only.
-                none = TrustTier.NONE if finished else None
-                self._reading.pop(wallet).set_result(tiers.get(wallet, none))
-        return {wallet: tiers.get(wallet, TrustTier.NONE) for wallet in wallets}
-
-    def _read_answer(self, wallet: PublicKey, tier: TrustTier, now_ms: int) -> Trust:
-        standing = self._known.get(wallet)
+    def _read_answer(self, wallet: PublicKey, found: Found | None, now_ms: int) -> Trust:
+        tier = TrustTier.L1 if found is None else found.tier
+        standing = self._memory.get(wallet) or (None if found is None else found.standing)
         if standing is None or tier is TrustTier.NONE:
             return self._stale(wallet)
         answer = self._answer(standing, tier, now_ms)
@@ -472,78 +462,57 @@ class TrustBook:
             return unavailable(now_ms)
         return answer
 
-    async def _read_cache(
-        self, wallets: Sequence[PublicKey], tiers: dict[PublicKey, TrustTier]
-    ) -> list[PublicKey]:
-        """Take what L2 has; return what it hasn't."""
-        try:
-            async with asyncio.timeout(self._limits.cache_timeout_s):
-                found = await self._cache.get(wallets)
-        except (LogUnavailable, TimeoutError):
-            return list(wallets)
-        # What was shared before the log's epoch may have lost changes since.
-        oldest_ms = max(self._clock.now_ms() - self._limits.cache_ttl_ms, self._log.born_ms)
-        rest = []
-        for wallet, cached in zip(wallets, found, strict=True):
-            if cached is None or cached.verified_ms <= oldest_ms or not self.backbone_ok:
-                rest.append(wallet)
-            else:
-                self._absorb(wallet, cached.record, verified_ms=self._clock.now_ms())
-                tiers[wallet] = TrustTier.L2
-        return rest
+    def _take_cached(self, wallet: PublicKey, cached: CachedRecord) -> Found | None:
+        """Take a shared record in; None unless it lets the hub answer for longer than before."""
+        verified_ms = cached.verified_ms
+        if verified_ms < self._log.born_ms:
+            verified_ms = 0  # Changes may have been lost since: it can lower trust, no more.
+        held = self._memory.get(wallet)
+        newer = held is None or verified_ms > held.verified_ms
+        standing = self._absorb(wallet, cached.record, verified_ms=verified_ms)
+        good = standing.verified_ms + self._limits.ttl_ms > self._clock.now_ms()
+        if not (newer and good and self.backbone_ok):
+            return None
+        return Found(TrustTier.L2, standing, self._log.position())
 
-    async def _read_source(
-        self, wallets: Sequence[PublicKey], tiers: dict[PublicKey, TrustTier]
-    ) -> None:
+    def _take_record(self, wallet: PublicKey, record: TrustRecord | None, read_ms: int) -> Found:
+        standing = self._absorb(wallet, record, verified_ms=read_ms)
+        return Found(TrustTier.L3, standing, self._log.position())
+
+    async def _ask_source(
+        self, wallets: Sequence[PublicKey]
+    ) -> Mapping[PublicKey, TrustRecord | None]:
         if self._source is None or self.contract_admin is None:
-            return
-        try:
-            async with asyncio.timeout(self._limits.source_timeout_s):
-                records = await self._source.statuses(wallets)
-        except (SourceUnavailable, TimeoutError):
-            return
-        now_ms = self._clock.now_ms()
-        for wallet, record in records.items():
-            self._absorb(wallet, record, verified_ms=now_ms)
-            tiers[wallet] = TrustTier.L3
-        listed = [CachedRecord(record, now_ms) for record in records.values() if record is not None]
-        try:
-            async with asyncio.timeout(self._limits.cache_timeout_s):
-                await self._cache.put(listed)
-        except (LogUnavailable, TimeoutError):
-            logger.warning("the shared cache can't be written now")
+            raise SourceUnavailable("no source of trust counts now")
+        return await self._source.statuses(wallets)
 
     def _stale(self, wallet: PublicKey) -> Trust:
         """Nobody answered: a block still stands, anything else is unknown."""
         now_ms = self._clock.now_ms()
-        standing = self._known.get(wallet) or Standing(None, self._pending.get(wallet))
+        standing = self._memory.get(wallet) or Standing(None, self._pending.get(wallet))
         if standing.effective().status is TrustStatus.BLOCKED:
             return self._answer(standing, TrustTier.L1, now_ms)
         return unavailable(now_ms)
 
-    def _absorb(self, wallet: PublicKey, record: TrustRecord | None, *, verified_ms: int) -> None:
-        held = self._known.get(wallet) or Standing(None, self._pending.get(wallet))
-        self._keep(wallet, held.absorb(record, verified_ms=verified_ms))
+    def _absorb(
+        self, wallet: PublicKey, record: TrustRecord | None, *, verified_ms: int
+    ) -> Standing:
+        held = self._memory.get(wallet) or Standing(None, self._pending.get(wallet))
+        held = held.absorb(record, verified_ms=max(verified_ms, held.verified_ms))
+        self._keep(wallet, held)
+        return held
 
     def _keep(self, wallet: PublicKey, standing: Standing) -> None:
         if standing.overlay is None:
             self._pending.pop(wallet, None)
         else:
             self._pending[wallet] = standing.overlay
-        self._known[wallet] = standing
-        self._known.move_to_end(wallet)
-        while len(self._known) > self._limits.wallets_max:
-            self._known.popitem(last=False)
+        self._memory.put(wallet, standing)
+        self._refresh.add(wallet, standing.verified_ms)
 
     def _answer(self, standing: Standing, tier: TrustTier, now_ms: int) -> Trust:
-        return standing.answer(
-            tier=tier, now_ms=now_ms, use_until_ms=max(now_ms, self._good_until_ms(standing))
-        )
-
-    def _good_until_ms(self, standing: Standing) -> int:
-        limits = self._limits
-        ttl_ms = limits.not_listed_ttl_ms if standing.record is None else limits.ttl_ms
-        return standing.verified_ms + ttl_ms
+        until_ms = standing.verified_ms + self._limits.ttl_ms
+        return standing.answer(tier=tier, now_ms=now_ms, use_until_ms=max(now_ms, until_ms))
 
 
 def _of_entry(entry: LogEntry) -> Effective:

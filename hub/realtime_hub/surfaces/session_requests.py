@@ -53,7 +53,7 @@ class SessionRequests:
     ) -> Answer | Coroutine[Any, Any, Answer]:
         """Tell what is known of wallets: at once where memory knows."""
         wallets = cast(list[PublicKey], body)  # The decoder has checked their length.
-        known = self._context.auth.peek(wallets)
+        known = self._context.auth.peek_encoded(wallets)
         return self._look_up(wallets) if known is None else Answer(known)
 
     async def _look_up(self, wallets: list[PublicKey]) -> Answer:

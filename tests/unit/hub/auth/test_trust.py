@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
 from realtime_hub.auth.ports import CachedRecord
@@ -10,8 +11,9 @@ from realtime_hub.auth.trust import TrustLimits
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import Position, TrustReason, TrustStatus, TrustTier
+from realtime_protocol.messages import Position, Trust, TrustReason, TrustStatus, TrustTier
 from trust_fakes import ADMIN, ALICE, BOB, TrustBench, block, record
+from waiting import eventually
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -66,12 +68,17 @@ async def test_a_wallet_that_no_source_lists_is_unknown_not_listed(bench: TrustB
     assert (answer.status, answer.reason) == (TrustStatus.UNKNOWN, TrustReason.NOT_LISTED)
 
 
-async def test_not_listed_is_remembered_for_a_short_time_only(bench: TrustBench) -> None:
-    await bench.book.get([BOB])
-    await bench.book.get([BOB])
-    assert len(bench.source.reads) == 1
-    bench.clock.advance_ms(2_000)
+async def test_not_listed_is_remembered_until_it_runs_out_or_the_log_tells(
+    bench: TrustBench,
+) -> None:
+    carol = PublicKey(b"\xca" * 32)
+    await bench.book.get([BOB, carol])
     bench.source.records[BOB] = record(BOB)
+    bench.source.write(record(carol))
+    await moved(bench)
+    bob, carols = await bench.book.get([BOB, carol])
+    assert (bob.status, carols.status) == (TrustStatus.UNKNOWN, TrustStatus.ACTIVE)
+    bench.clock.advance_ms(5_000)
     [answer] = await bench.book.get([BOB])
     assert answer.status is TrustStatus.ACTIVE
 
@@ -231,14 +238,60 @@ async def test_a_pending_block_outlives_eviction_from_memory() -> None:
     task.cancel()
 
 
-async def test_memory_keeps_the_wallets_asked_last() -> None:
+async def test_a_memory_smaller_than_a_request_answers_it_whole() -> None:
     bench = TrustBench(TrustLimits(wallets_max=2))
     task = asyncio.create_task(bench.book.run())
     await until(lambda: bench.book.backbone_ok)
-    for n in range(1, 6):
-        await bench.book.get([PublicKey(bytes([n]) * 32)])
-    assert len(bench.book._known) == 2
+    wallets = [PublicKey(bytes([n]) * 32) for n in range(1, 41)]
+    for number, wallet in enumerate(wallets):
+        bench.source.write(record(wallet, sequence=number + 1))
+    answers = await bench.book.get(wallets)
+    assert {answer.status for answer in answers} == {TrustStatus.ACTIVE}
     task.cancel()
+
+
+async def test_an_answer_in_bytes_is_the_answer(bench: TrustBench) -> None:
+    bench.source.write(record())
+    assert bench.book.peek_encoded([ALICE]) is None
+    await bench.book.get([ALICE, BOB])
+    for age_ms in (0, 1_000):
+        encoded = bench.book.peek_encoded([ALICE, BOB])
+        assert encoded is not None
+        told = msgspec.msgpack.decode(encoded, type=list[Trust])
+        assert told == bench.book.peek([ALICE, BOB])
+        assert [trust.age_ms for trust in told] == [age_ms, age_ms]
+        bench.clock.advance_ms(1_000)
+
+
+async def test_wallets_in_use_are_read_again_before_they_run_out(bench: TrustBench) -> None:
+    bench.source.write(record())
+    await bench.book.get([ALICE, BOB])
+    await bench.book.get([ALICE])
+    bench.clock.advance_ms(4_600)
+    await eventually(lambda: len(bench.source.reads) == 2)
+    assert bench.source.reads[1] == (ALICE,), "nobody asked for Bob again"
+    bench.clock.advance_ms(1_000)
+    [answer] = await bench.book.get([ALICE])
+    assert (answer.tier, answer.age_ms) == (TrustTier.L1, 1_000)
+
+
+async def test_a_record_that_another_hub_read_is_as_old_as_it_says(bench: TrustBench) -> None:
+    await bench.cache.put([CachedRecord(record(), bench.clock.now_ms() - 3_000)])
+    [answer] = await bench.book.get([ALICE])
+    assert (answer.tier, answer.age_ms) == (TrustTier.L2, 3_000)
+    assert answer.use_until_ms == bench.clock.now_ms() + 2_000
+
+
+async def test_what_was_shared_before_the_log_began_anew_makes_nobody_active(
+    bench: TrustBench,
+) -> None:
+    await bench.cache.put([CachedRecord(record(), bench.clock.now_ms())])
+    blocked = record(BOB, status=TrustStatus.BLOCKED)
+    await bench.cache.put([CachedRecord(blocked, bench.clock.now_ms())])
+    bench.log.born_ms = bench.clock.now_ms() + 1
+    bench.source.silent = True
+    alice, bob = await bench.book.get([ALICE, BOB])
+    assert (alice.reason, bob.status) == (TrustReason.UNAVAILABLE, TrustStatus.BLOCKED)
 
 
 async def test_more_changes_than_the_contract_lists_make_everything_be_read_again(
