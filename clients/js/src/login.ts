@@ -1,9 +1,12 @@
 import type { Connection } from "./connection.js";
 import { Refused } from "./errors.js";
 import { buildLoginText, checkChallenge } from "./login-text.js";
-import type { LoginReply } from "./messages.js";
+import type { Challenge, LoginReply } from "./messages.js";
+import { makeSessionKey, parseKeyResource, type SessionKey } from "./session-key.js";
 import type { Signer } from "./signer.js";
 import { RequestType } from "./tables.js";
+
+const CHALLENGE_TTL_MS = 10_000;
 
 export interface LoginOptions {
   /** The URL that was opened. */
@@ -17,29 +20,71 @@ export interface LoginOptions {
   readonly signWithinMs: number | null;
 }
 
+export interface LoggedIn {
+  readonly reply: LoginReply;
+  /** What the session can be resumed with; null where there is none. */
+  readonly key: SessionKey | null;
+}
+
 /** Sign the hub's challenge and log in. Throws Refused for a challenge made elsewhere. */
 export async function login(
   connection: Connection,
   signer: Signer,
   options: LoginOptions,
-): Promise<LoginReply> {
+): Promise<LoggedIn> {
   let challenge = await connection.challenge;
   // Before anything is signed or asked: a wrong hub gets no second chance to look right.
   checkChallenge(challenge, options);
   const ttlMs = options.signWithinMs;
   if (ttlMs !== null && challenge.expiresMs - challenge.serverMs < ttlMs) {
-    challenge = await connection.request(RequestType.CHALLENGE, { ttlMs });
-    checkChallenge(challenge, options);
+    challenge = await askChallenge(connection, options);
   }
-  const text = buildLoginText(challenge, signer.identity, options.resources);
+  return signAndSend(connection, signer, options, challenge, RequestType.LOGIN);
+}
+
+/** Log in on a connection whose first challenge was used up by something else. */
+export async function loginAnew(
+  connection: Connection,
+  signer: Signer,
+  options: LoginOptions,
+): Promise<LoggedIn> {
+  const challenge = await askChallenge(connection, options);
+  return signAndSend(connection, signer, options, challenge, RequestType.LOGIN);
+}
+
+/** Prolong the session that is open on *connection*, by another signature of its wallet. */
+export async function refresh(
+  connection: Connection,
+  signer: Signer,
+  options: LoginOptions,
+): Promise<LoggedIn> {
+  const challenge = await askChallenge(connection, options);
+  return signAndSend(connection, signer, options, challenge, RequestType.REFRESH);
+}
+
+async function askChallenge(connection: Connection, options: LoginOptions): Promise<Challenge> {
+  const ttlMs = options.signWithinMs ?? CHALLENGE_TTL_MS;
+  const challenge = await connection.request(RequestType.CHALLENGE, { ttlMs });
+  checkChallenge(challenge, options);
+  return challenge;
+}
+
+async function signAndSend(
+  connection: Connection,
+  signer: Signer,
+  options: LoginOptions,
+  challenge: Challenge,
+  type: typeof RequestType.LOGIN | typeof RequestType.REFRESH,
+): Promise<LoggedIn> {
+  const named = options.resources.some((line) => parseKeyResource(line) !== null);
+  const key = named ? null : await makeSessionKey();
+  const resources = [...options.resources, ...(key === null ? [] : [key.resource])];
+  const text = buildLoginText(challenge, signer.identity, resources);
   const signature = await signer.sign(text);
   if (signature.length !== 64) {
     throw new Refused("signer", `a signature of ${signature.length} bytes, not 64`);
   }
-  return connection.request(RequestType.LOGIN, {
-    scheme: signer.scheme,
-    wallet: signer.publicKey,
-    signature,
-    resources: [...options.resources],
-  });
+  const { scheme, publicKey: wallet } = signer;
+  const reply = await connection.request(type, { scheme, wallet, signature, resources });
+  return { reply, key };
 }

@@ -7,24 +7,27 @@
  * bytes go again under the same key, which pays once.
  */
 
-import { toHex } from "./bytes.js";
+import { sameBytes, toHex } from "./bytes.js";
 import type { PushFrame } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { OutcomeUnknown, Refused, RequestError } from "./errors.js";
 import {
   PAYMENT_STATUS,
-  type Intent, type PayReply, type PayRequest, type PaymentStatus, type Position,
-  type PrepareReply, type PrepareRequest, type Quote,
+  type Head, type Intent, type PayReply, type PayRequest, type PaymentStatus, type Position,
+  type PrepareReply, type PrepareRequest, type Quote, type ResumeSub, type ResumedSub,
 } from "./messages.js";
 import { Payment } from "./payment.js";
 import { quotes } from "./quotes.js";
 import type { Session, Subscription } from "./session.js";
 import { list } from "./shapes.js";
-import { ErrorCode, PaymentState, PrepareKind, PushType, RequestType } from "./tables.js";
+import {
+  ErrorCode, PaymentState, PrepareKind, PushType, RequestType, ResumeOutcome,
+} from "./tables.js";
 import {
   TICKS_AHEAD_MAX, checkPrepared, checkQuote, checkSigned, type Agreed,
 } from "./transaction.js";
 
+const CHANNEL = "pay:@me";
 const IDEM_BYTES = 16;
 const EARLY_MAX = 256;
 const ATTEMPTS_MAX = 3;
@@ -62,7 +65,9 @@ export class Payments implements Subscription {
    * with its connection, the states come before the reply that names the payment.
    */
   private readonly early = new Map<string, PaymentStatus>();
+  private sub = 0;
   private position: Position | null = null;
+  private gapAnnounced = false;
   private standing: Promise<void> | null = null;
 
   constructor(private readonly session: Session) {}
@@ -94,8 +99,9 @@ export class Payments implements Subscription {
   }
 
   async open(connection: Connection): Promise<void> {
-    const body = { channel: "pay:@me", position: this.position, wallets: null };
+    const body = { channel: CHANNEL, position: this.position, wallets: null };
     await connection.request(RequestType.SUBSCRIBE, body, (reply) => {
+      this.sub = reply.sub;
       connection.route(reply.sub, (push) => this.read(push));
       if (!reply.recovered || !this.position) {
         this.position = { epoch: reply.epoch, offset: reply.head };
@@ -103,6 +109,26 @@ export class Payments implements Subscription {
       const snapshot = reply.snapshot ? readSnapshot.read(reply.snapshot, "snapshot") : [];
       for (const status of snapshot) this.readStatus(status);
     });
+  }
+
+  row(): ResumeSub | null {
+    if (!this.position) return null;
+    return { sub: this.sub, channel: CHANNEL, ...this.position, wallets: null };
+  }
+
+  resumed(connection: Connection, { sub, outcome, epoch, head }: ResumedSub): void {
+    this.sub = sub;
+    connection.route(sub, (push) => this.read(push));
+    this.gapAnnounced = outcome === ResumeOutcome.GAP;
+    if (outcome !== ResumeOutcome.REPLAYING) this.position = { epoch, offset: head };
+  }
+
+  reached({ sub, epoch, head }: Head): void {
+    if (sub !== this.sub) return;
+    const known = this.position !== null && sameBytes(this.position.epoch, epoch);
+    if (!known || head > (this.position as Position).offset) {
+      this.position = { epoch, offset: head };
+    }
   }
 
   fail(error: Error | null): void {
@@ -169,13 +195,15 @@ export class Payments implements Subscription {
   }
 
   private read(push: PushFrame): void {
-    if (push.offset > 0 && this.position) {
+    if (this.position && push.offset > this.position.offset) {
       this.position = { epoch: this.position.epoch, offset: push.offset };
     }
     if (push.type === PushType.PAYMENT_STATUS) this.readStatus(push.body);
     else if (push.type === PushType.PAY_RESIGN) this.ask(push.body.paymentId);
     else if (push.type === PushType.GAP) {
-      this.position = null;
+      if (!this.gapAnnounced) this.position = null;
+      this.gapAnnounced = false;
+      this.session.noteGap(push.body);
       for (const { payment } of this.followed.values()) this.ask(payment.id);
     }
   }

@@ -36,6 +36,15 @@ class QuoteStream implements Subscription {
     });
   }
 
+  /** Only the newest quote counts, so there is nothing to go on from. */
+  row(): null {
+    return null;
+  }
+
+  resumed(): void {}
+
+  reached(): void {}
+
   fail(error: Error | null): void {
     if (error) this.events.fail(error);
     else this.events.end();

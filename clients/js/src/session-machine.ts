@@ -20,8 +20,12 @@ const MOVES: Readonly<Record<SessionState, Partial<Record<Happening, SessionStat
   open: { challenge: "open", login: "open", close: "closed" }, // For a refresh.
   closed: { close: "closed" },
 };
-const BEFORE_LOGIN: ReadonlySet<number> = new Set([RequestType.CHALLENGE, RequestType.LOGIN]);
-const LOGINS: ReadonlySet<number> = new Set([RequestType.LOGIN, RequestType.REFRESH]);
+const BEFORE_LOGIN: ReadonlySet<number> = new Set([
+  RequestType.CHALLENGE, RequestType.LOGIN, RequestType.RESUME,
+]);
+const LOGINS: ReadonlySet<number> = new Set([
+  RequestType.LOGIN, RequestType.RESUME, RequestType.REFRESH,
+]);
 /** Requests that wait for an answer, unless the challenge's limits name fewer. */
 const IN_FLIGHT_MAX = 32;
 const ID_MAX = 2 ** 32 - 1;

@@ -80,9 +80,12 @@ test("a login signs the hub's text and offers the msgpack subprotocol", async ()
   });
   const session = await connect(HUB_URL, signer, { webSocket: hub.webSocket });
   assert.match(texts[0] ?? "", /^hub\.test:8080 wants you to sign in/);
-  assert.deepEqual(hub.bodies(RequestType.LOGIN), [
-    { scheme: signer.scheme, wallet: KEY, signature: SIGNATURE, resources: [] },
-  ]);
+  const [sent] = hub.bodies(RequestType.LOGIN);
+  const resources = texts[0]?.split("\n").filter((line) => line.startsWith("- "));
+  assert.deepEqual(sent?.resources.map((line) => `- ${line}`), resources);
+  assert.deepEqual({ ...sent, resources: [] }, {
+    scheme: signer.scheme, wallet: KEY, signature: SIGNATURE, resources: [],
+  });
   assert.deepEqual(hub.last.protocols, ["realtime.qubic.v1.msgpack"]);
   assert.deepEqual(session.login.scopes, ["trust", "quote", "pay"]);
   await session.close();
@@ -144,16 +147,18 @@ test("trust comes as a snapshot, then changes, and leaving unsubscribes", async 
   await session.close();
 });
 
-test("after a loss it logs in again and resubscribes from its position", async () => {
+test("a session that is gone is logged in to again, and resubscribes from its position", async () => {
   const hub = new FakeHub();
   serveSubscriptions(hub, []);
   const session = await open(hub);
   const events = await session.trust.subscribe();
   hub.last.push(PushType.TRUST_CHANGED, 1, 11, trustChanged(TrustStatus.ACTIVE));
   const back = new Promise((resolve) => session.on("reconnected", resolve));
+  hub.forgetSession();
   hub.last.cut(CloseCode.DRAINING, "draining");
   await back;
   assert.equal(hub.sockets.length, 2);
+  assert.equal(hub.bodies(RequestType.LOGIN).length, 2);
   assert.deepEqual(hub.bodies(RequestType.SUBSCRIBE)[1]?.position, { epoch: EPOCH, offset: 11 });
   hub.last.push(PushType.TRUST_CHANGED, 1, 12, trustChanged(TrustStatus.BLOCKED));
   const seen: number[] = [];
@@ -193,7 +198,7 @@ test("it gives up after the tries that it may make", async () => {
   const hub = new FakeHub();
   const session = await open(hub, { reconnectAttemptsMax: 2 });
   const over = new Promise<Error | null>((resolve) => session.on("closed", (e) => resolve(e.why)));
-  hub.on(RequestType.LOGIN, () => new Refusal(ErrorCode.OVERLOADED, null, 1));
+  hub.on(RequestType.RESUME, () => new Refusal(ErrorCode.OVERLOADED, null, 1));
   hub.last.cut(CloseCode.OVERLOADED, "overloaded;retry=1");
   const why = await over;
   assert.ok(why instanceof RequestError && why.code === 107);
@@ -255,7 +260,7 @@ test("a stream that the hub refuses after a loss ends alone", async () => {
   const back = new Promise((resolve) => session.on("reconnected", resolve));
   hub.last.cut(1006);
   await Promise.all([reading, back]);
-  assert.equal(hub.bodies(RequestType.SUBSCRIBE).length, 2);
+  assert.equal(hub.bodies(RequestType.RESUME)[0]?.subs.length, 1);
   await session.close();
 });
 
@@ -304,6 +309,7 @@ test("a payment whose reply was lost is handed over again under the same key", a
   const paying = session.pay(WISH);
   await until(() => hub.bodies(RequestType.PAY).length === 1);
   hub.on(RequestType.PAY, () => ({ paymentId: PAYMENT_ID, state: PaymentState.ACCEPTED, attempt: 0 }));
+  hub.forgetSession();
   // The hub had taken it: its end comes with the snapshot, before the reply names the payment.
   hub.on(RequestType.SUBSCRIBE, () => ({
     sub: 1, epoch: EPOCH, head: 12, recovered: false,
@@ -387,7 +393,7 @@ test("bytes handed over without an answer are an unknown outcome, not a failed p
   hub.on(RequestType.PAY, () => null);
   const paying = session.pay(WISH);
   await until(() => hub.bodies(RequestType.PAY).length === 1);
-  hub.on(RequestType.LOGIN, () => new Refusal(ErrorCode.WALLET_BLOCKED));
+  hub.on(RequestType.RESUME, () => new Refusal(ErrorCode.WALLET_BLOCKED));
   hub.last.cut(1006);
   await assert.rejects(paying, (error) =>
     error instanceof OutcomeUnknown && error.request.signedTx.length === 144 && !error.retry);

@@ -1,17 +1,22 @@
-/** A session: logged in, and logged in again when the connection is lost. */
+/** A session: logged in once, and taken up again when the connection is lost. */
 
 import type { PushFrame, RequestKind } from "./codec.js";
 import { Connection } from "./connection.js";
 import { ConnectionClosed, RealtimeError, RequestError } from "./errors.js";
-import { login } from "./login.js";
-import type { Intent, LoginReply, PaymentStatus, Quote, Requests } from "./messages.js";
+import { KeepAlive, onWakeUp } from "./keep-alive.js";
+import { login, loginAnew, refresh, type LoggedIn, type LoginOptions } from "./login.js";
+import type {
+  Gap, Goaway, Head, Intent, LoginReply, PaymentStatus, Quote, Requests, ResumeReply, ResumeSub,
+  ResumedSub,
+} from "./messages.js";
 import { makeIntent, type PaymentWish } from "./intent.js";
 import type { Payment } from "./payment.js";
 import { Payments, type PayOptions } from "./payments.js";
 import { quotes } from "./quotes.js";
 import { pauseMs } from "./reconnect.js";
+import { resume, type Ticket } from "./resume.js";
 import { checkSigner, type Signer } from "./signer.js";
-import { CloseCode, PushType, RequestType } from "./tables.js";
+import { CloseCode, PushType, RequestType, ResumeOutcome } from "./tables.js";
 import { TrustReader } from "./trust.js";
 import { findWebSocket, type WebSocketClass } from "./web-socket.js";
 
@@ -38,25 +43,45 @@ export interface ConnectOptions {
 export interface SessionEvents {
   /** Emitted when the connection was lost and another is tried after `pauseMs`. */
   reconnecting: { readonly why: Error; readonly attempt: number; readonly pauseMs: number };
-  /** Emitted when the session is logged in again and its subscriptions stand. */
-  reconnected: { readonly login: LoginReply };
+  /**
+   * Emitted when the session goes on where it was, without the wallet. `replaying` subscriptions
+   * hear what they missed; of the `gaps` what they missed is lost, and what stands now follows.
+   */
+  resumed: { readonly caughtUp: number; readonly replaying: number; readonly gaps: number };
+  /** Emitted when there is a connection again, resumed or logged in, and subscriptions stand. */
+  reconnected: { readonly login: LoginReply; readonly resumed: boolean };
+  /** Emitted when a subscription lost changes; what stands now follows on it. */
+  gap: { readonly gap: Gap };
   /** Emitted when the session is over; `why` is null after `close()`. */
   closed: { readonly why: Error | null };
 }
 
-/** What a session opens again on each new connection. */
+/** What a session keeps open from connection to connection. */
 export interface Subscription {
-  /** Subscribe on *connection*; called once for each connection. */
+  /** Subscribe on *connection*, from where it stands. */
   open(connection: Connection): Promise<void>;
+  /** Where it stands, to be resumed there; null: it is opened again. */
+  row(): ResumeSub | null;
+  /** It goes on over *connection*; called before any push behind it. */
+  resumed(connection: Connection, sub: ResumedSub): void;
+  /** Everything up to this head has come, if it is this subscription's. */
+  reached(head: Head): void;
   /** The session is over. */
   fail(error: Error | null): void;
 }
 
 const RECONNECT_ATTEMPTS_MAX = 10;
 const PING_INTERVAL_MS = 15_000;
-const PINGS_MISSED_MAX = 2;
 const CONNECT_TIMEOUT_MS = 10_000;
 const LOGOUT_TIMEOUT_MS = 2_000;
+/** Subscriptions that a resume names; those beyond are opened again. */
+const RESUMED_MAX = 64;
+
+/** A connection that stands, and what was resumed on it; null after a login. */
+interface Opened {
+  readonly connection: Connection;
+  readonly resumed: Set<Subscription> | null;
+}
 
 /**
  * Connect to a hub and log in with *signer*.
@@ -86,6 +111,9 @@ export class Session {
   private over: { readonly why: Error | null } | null = null;
   private leavePauseMs: number | null = null;
   private comingBack = false;
+  private ticket: Ticket | null = null;
+  private keepAlive: KeepAlive | null = null;
+  private readonly stopWakeUp: () => void;
   /** Tries since the session last proved to hold; a hub that flaps must see longer pauses. */
   private attempt = 0;
   private stopPause: () => void = () => {};
@@ -98,9 +126,13 @@ export class Session {
   ) {
     this.connected.catch(() => {});
     this.payments = new Payments(this);
+    this.stopWakeUp = onWakeUp(() => this.wakeUp());
   }
 
-  /** The reply to the newest login: session id, scopes, own trust at that time. */
+  /**
+   * The reply to the newest login: session id, scopes; own trust as of then or the last resume.
+   * Its token is left out: it stays where nothing prints it.
+   */
   get login(): LoginReply {
     if (!this.loginReply) throw new Error("not logged in");
     return this.loginReply;
@@ -135,7 +167,19 @@ export class Session {
     return this.request(RequestType.PAYMENT_GET, { paymentId });
   }
 
-  /** End the session here; its resumption elsewhere too where the hub offers one. */
+  /** Prolong the session by another signature of the wallet, while it goes on. */
+  async refresh(): Promise<LoginReply> {
+    const connection = await this.standing();
+    this.take(await refresh(connection, this.signer, this.loginOptions()));
+    return this.login;
+  }
+
+  /** A subscription lost changes; called by subscriptions. */
+  noteGap(gap: Gap): void {
+    this.emit("gap", { gap });
+  }
+
+  /** End the session: nobody can resume it. */
   async close(): Promise<void> {
     if (this.over) return;
     const connection = this.connection;
@@ -192,8 +236,13 @@ export class Session {
 
   /** Connect and log in for the first time; called by `connect`. */
   async start(): Promise<void> {
-    this.connected = this.openConnection();
-    await this.connected;
+    this.connected = this.openConnection().then(({ connection }) => connection);
+    try {
+      await this.connected;
+    } catch (error) {
+      this.stopWakeUp();
+      throw error;
+    }
   }
 
   /** The connection of now, or the next; ConnectionClosed when there will be none. */
@@ -211,54 +260,125 @@ export class Session {
     return makeIntent(this.signer.publicKey, wish);
   }
 
-  private async openConnection(): Promise<Connection> {
+  private async openConnection(): Promise<Opened> {
     const connection = new Connection(this.webSocket, this.url);
-    const timeoutMs = this.options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-    const timer = setTimeout(() => connection.close(CloseCode.NO_PONG, "no challenge"), timeoutMs);
+    const resumed = new Set<Subscription>();
     try {
-      await connection.challenge.finally(() => clearTimeout(timer));
-      this.loginReply = await login(connection, this.signer, {
-        url: this.url,
-        domain: this.options.domain ?? defaultDomain(this.url),
-        chain: this.options.chain ?? null,
-        resources: this.options.resources ?? [],
-        signWithinMs: this.options.signWithinMs ?? null,
-      });
+      await this.inTime(connection, connection.challenge);
+      const logIn = this.ticket === null ? login : loginAnew; // The resume uses the nonce up.
+      const goesOn = await this.resumeOn(connection, resumed);
+      if (!goesOn) this.take(await logIn(connection, this.signer, this.loginOptions()));
       if (this.over) throw new ConnectionClosed(1000, "closed here");
+      this.standOn(connection);
+      return { connection, resumed: goesOn ? resumed : null };
     } catch (error) {
       connection.close();
       throw error;
     }
+  }
+
+  /** Take the session up again; false when that can't be done and only a login helps. */
+  private async resumeOn(connection: Connection, resumed: Set<Subscription>): Promise<boolean> {
+    const ticket = this.ticket;
+    if (ticket === null) return false;
+    const bySub = new Map<number, Subscription>();
+    const rows: ResumeSub[] = [];
+    for (const subscription of this.subscriptions) {
+      const row = subscription.row();
+      if (row === null || rows.length >= RESUMED_MAX) continue;
+      bySub.set(row.sub, subscription);
+      rows.push(row);
+    }
+    const onReply = (reply: ResumeReply): void => {
+      this.ticket = { ...ticket, token: reply.resumeToken };
+      if (this.loginReply) this.loginReply = { ...this.loginReply, trust: reply.trust };
+      for (const sub of reply.subs) {
+        const subscription = bySub.get(sub.sub);
+        if (!subscription) continue;
+        if (!this.subscriptions.has(subscription)) {
+          // Its reader left meanwhile.
+          connection.request(RequestType.UNSUBSCRIBE, { sub: sub.sub }).catch(() => {});
+          continue;
+        }
+        subscription.resumed(connection, sub);
+        resumed.add(subscription);
+      }
+      const count = (outcome: ResumeOutcome): number =>
+        reply.subs.filter((sub) => sub.outcome === outcome).length;
+      this.emit("resumed", {
+        caughtUp: count(ResumeOutcome.CAUGHT_UP),
+        replaying: count(ResumeOutcome.REPLAYING),
+        gaps: count(ResumeOutcome.GAP),
+      });
+    };
+    const reply = resume(connection, ticket, this.loginOptions(), rows, onReply);
+    if ((await this.inTime(connection, reply)) !== null) return true;
+    this.ticket = null;
+    return false;
+  }
+
+  private take({ reply, key }: LoggedIn): void {
+    const { sid, resumeToken: token } = reply;
+    this.ticket = key !== null && token.length > 0 ? { sid, token, key } : null;
+    this.loginReply = { ...reply, resumeToken: new Uint8Array() };
+  }
+
+  private loginOptions(): LoginOptions {
+    return {
+      url: this.url,
+      domain: this.options.domain ?? defaultDomain(this.url),
+      chain: this.options.chain ?? null,
+      resources: this.options.resources ?? [],
+      signWithinMs: this.options.signWithinMs ?? null,
+    };
+  }
+
+  /** Wait for what a hub alone decides; the connection is closed when it takes too long. */
+  private async inTime<T>(connection: Connection, waited: Promise<T>): Promise<T> {
+    const timeoutMs = this.options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    const timer = setTimeout(() => connection.close(CloseCode.NO_PONG, "no answer"), timeoutMs);
+    return waited.finally(() => clearTimeout(timer));
+  }
+
+  /** Use *connection* from now on. */
+  private standOn(connection: Connection): void {
     this.connection = connection;
     connection.onPush = (push) => this.readPush(push);
-    const ping = this.keepAlive(connection);
+    const intervalMs = this.options.pingIntervalMs ?? PING_INTERVAL_MS;
+    const keepAlive = new KeepAlive(connection, intervalMs, ({ heads }) => {
+      this.attempt = 0;
+      this.reach(heads);
+    });
+    this.keepAlive = keepAlive;
     void connection.closed.then((why) => {
-      clearInterval(ping);
+      keepAlive.stop();
       this.lost(why);
     });
-    return connection;
   }
 
   private readPush(push: PushFrame): void {
-    if (push.type !== PushType.GOAWAY || this.leavePauseMs !== null) return;
-    const { minMs, maxMs } = push.body;
+    if (push.type === PushType.CHECKPOINT) this.reach(push.body.heads);
+    else if (push.type === PushType.GOAWAY) this.leave(push.body);
+  }
+
+  private reach(heads: readonly Head[]): void {
+    for (const head of heads) {
+      for (const subscription of this.subscriptions) subscription.reached(head);
+    }
+  }
+
+  /** The hub wants this client elsewhere, after a pause in its range. */
+  private leave({ minMs, maxMs, resumeOk }: Goaway): void {
+    if (this.leavePauseMs !== null) return;
     this.leavePauseMs = minMs + Math.floor(this.random() * Math.max(0, maxMs - minMs));
+    if (!resumeOk) this.ticket = null;
     this.connection?.close(CloseCode.DRAINING, "goaway");
   }
 
-  private keepAlive(connection: Connection): ReturnType<typeof setInterval> {
-    let missed = 0;
-    const timer = setInterval(() => {
-      if (missed >= PINGS_MISSED_MAX) return connection.close(CloseCode.NO_PONG, "no answer");
-      missed += 1;
-      connection.request(RequestType.PING, { clientMs: Date.now() }).then(
-        () => (missed = this.attempt = 0),
-        () => {}, // Lost or refused: the next turn of the interval counts it.
-      );
-    }, this.options.pingIntervalMs ?? PING_INTERVAL_MS);
-    // In Node the socket keeps the program alive while it is open; the timer alone must not.
-    (timer as { unref?: () => void }).unref?.();
-    return timer;
+  /** The page is seen again, or the network is back: look, instead of waiting for a timer. */
+  private wakeUp(): void {
+    if (this.comingBack) this.stopPause();
+    else this.keepAlive?.doubt();
   }
 
   private lost(why: ConnectionClosed): void {
@@ -278,10 +398,10 @@ export class Session {
         if (this.over) break;
         this.attempt += 1;
         try {
-          const connection = await this.openConnection();
-          await this.reopen(connection);
+          const { connection, resumed } = await this.openConnection();
+          await this.reopen(connection, resumed ?? new Set());
           if (!connection.open) throw await connection.closed;
-          this.emit("reconnected", { login: this.login });
+          this.emit("reconnected", { login: this.login, resumed: resumed !== null });
           return connection;
         } catch (error) {
           if (!(error instanceof RealtimeError) || !error.retry) throw error;
@@ -294,8 +414,9 @@ export class Session {
     }
   }
 
-  private async reopen(connection: Connection): Promise<void> {
+  private async reopen(connection: Connection, resumed: Set<Subscription>): Promise<void> {
     for (const subscription of this.subscriptions) {
+      if (resumed.has(subscription)) continue;
       try {
         await subscription.open(connection);
       } catch (error) {
@@ -310,9 +431,8 @@ export class Session {
   private async pause(why: Error, attempt: number): Promise<void> {
     const asked =
       why instanceof ConnectionClosed || why instanceof RequestError ? why.retryAfterMs : null;
-    const leastMs = this.leavePauseMs ?? asked ?? 0;
+    const waitMs = this.leavePauseMs ?? pauseMs(attempt, this.random, asked ?? 0);
     this.leavePauseMs = null;
-    const waitMs = pauseMs(attempt, this.random, leastMs);
     this.emit("reconnecting", { why, attempt, pauseMs: waitMs });
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, waitMs);
@@ -321,11 +441,14 @@ export class Session {
         resolve();
       };
     });
+    this.stopPause = () => {};
   }
 
   private finish(why: Error | null): void {
     if (this.over) return;
     this.over = { why };
+    this.ticket = null;
+    this.stopWakeUp();
     this.stopPause();
     this.connected = Promise.reject(why ?? new ConnectionClosed(1000, "closed here"));
     this.connected.catch(() => {});

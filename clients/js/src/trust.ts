@@ -1,16 +1,17 @@
 /** Trust: asked once, or followed. */
 
-import { sameBytes } from "./bytes.js";
+import { sameBytes, toHex } from "./bytes.js";
 import type { PushFrame } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { EventStream } from "./event-stream.js";
 import {
   WALLET_TRUST,
-  type Gap, type Position, type SubscribeReply, type Trust, type TrustChanged, type WalletTrust,
+  type Gap, type Head, type Position, type ResumeSub, type ResumedSub, type SubscribeReply,
+  type Trust, type TrustChanged, type WalletTrust,
 } from "./messages.js";
 import type { Session, Subscription } from "./session.js";
 import { list } from "./shapes.js";
-import { PushType, RequestType } from "./tables.js";
+import { PushType, RequestType, ResumeOutcome } from "./tables.js";
 
 const EVENTS_MAX = 1_024;
 const readSnapshot = list(WALLET_TRUST);
@@ -45,6 +46,9 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
   private readonly events: EventStream<TrustEvent>;
   private place: { readonly connection: Connection; readonly sub: number } | null = null;
   private position: Position | null = null;
+  /** Wallets whose change at the position itself was told. */
+  private readonly seenThere = new Set<string>();
+  private gapAnnounced = false;
 
   constructor(
     private readonly session: Session,
@@ -62,8 +66,7 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
   }
 
   async open(connection: Connection): Promise<void> {
-    const channel = this.wallets ? "trust" : "trust:@me";
-    const body = { channel, position: this.position, wallets: this.wallets };
+    const body = { channel: this.channel, position: this.position, wallets: this.wallets };
     await connection.request(RequestType.SUBSCRIBE, body, (reply) => {
       this.place = { connection, sub: reply.sub };
       connection.route(reply.sub, (push) => this.read(push));
@@ -71,16 +74,48 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
     });
   }
 
+  row(): ResumeSub | null {
+    if (!this.place || !this.position) return null;
+    const { channel, wallets, position } = this;
+    return { sub: this.place.sub, channel, ...position, wallets };
+  }
+
+  resumed(connection: Connection, { sub, outcome, epoch, head }: ResumedSub): void {
+    this.place = { connection, sub };
+    connection.route(sub, (push) => this.read(push));
+    this.gapAnnounced = outcome === ResumeOutcome.GAP;
+    if (outcome !== ResumeOutcome.REPLAYING) this.standAt({ epoch, offset: head });
+  }
+
+  reached({ sub, epoch, head }: Head): void {
+    if (sub !== this.place?.sub) return;
+    const known = this.position !== null && sameBytes(this.position.epoch, epoch);
+    if (!known || head > (this.position as Position).offset) {
+      this.standAt({ epoch, offset: head });
+    }
+  }
+
   fail(error: Error | null): void {
     if (error) this.events.fail(error);
     else this.events.end();
+  }
+
+  private get channel(): string {
+    return this.wallets ? "trust" : "trust:@me";
+  }
+
+  private standAt(position: Position | null): void {
+    const same = position && this.position && position.offset === this.position.offset &&
+      sameBytes(position.epoch, this.position.epoch);
+    if (!same) this.seenThere.clear();
+    this.position = position;
   }
 
   private stand(reply: SubscribeReply): void {
     const known = this.position && sameBytes(this.position.epoch, reply.epoch);
     // What is replayed after a recovery lies between our position and the head.
     if (!reply.recovered || !known) {
-      this.position = { epoch: reply.epoch, offset: reply.head };
+      this.standAt({ epoch: reply.epoch, offset: reply.head });
     }
     if (reply.snapshot) {
       this.events.push({ kind: "snapshot", wallets: readSnapshot.read(reply.snapshot, "snapshot") });
@@ -89,15 +124,25 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
 
   private read(push: PushFrame): void {
     if (push.type === PushType.TRUST_CHANGED) {
-      if (this.position) {
-        if (push.offset < this.position.offset) return; // Seen before: an effect happens once.
-        this.position = { epoch: this.position.epoch, offset: push.offset };
-      }
+      if (!this.isNews(push.offset, toHex(push.body.wallet))) return;
       this.events.push({ kind: "changed", offset: push.offset, change: push.body });
     } else if (push.type === PushType.GAP) {
-      this.position = null; // What was lost can't be had again: the next start is a snapshot.
+      // What was lost can't be had again: without a place to stand the next start is a snapshot.
+      if (!this.gapAnnounced) this.standAt(null);
+      this.gapAnnounced = false;
       this.events.push({ kind: "gap", gap: push.body });
+      this.session.noteGap(push.body);
     }
+  }
+
+  /** Whether a change at *offset* was not seen before: an effect happens once. */
+  private isNews(offset: number, wallet: string): boolean {
+    if (this.position === null) return true;
+    if (offset < this.position.offset) return false;
+    if (offset === this.position.offset && this.seenThere.has(wallet)) return false;
+    this.standAt({ epoch: this.position.epoch, offset });
+    this.seenThere.add(wallet);
+    return true;
   }
 
   private leave(): void {

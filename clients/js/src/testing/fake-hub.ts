@@ -1,15 +1,20 @@
 /**
  * A hub in memory for tests: it speaks the protocol over a WebSocket without a network.
  *
- * Everyone may log in; tests replace handlers, push messages, cut connections.
+ * Everyone may log in, and resume with the newest token; tests replace handlers, push messages, cut connections.
  */
 
 import { decode, encode } from "@msgpack/msgpack";
 
 import type { PushKind, RequestKind } from "../codec.js";
-import { PUSHES, REQUESTS, type Challenge, type Pushes, type Requests } from "../messages.js";
+import { sameBytes } from "../bytes.js";
+import {
+  PUSHES, REQUESTS, type Challenge, type LoginReply, type Pushes, type Requests,
+} from "../messages.js";
 import type { Signer } from "../signer.js";
-import { ERROR_REPLY, ErrorCode, REPLY_BIT, RequestType, Scheme } from "../tables.js";
+import {
+  ERROR_REPLY, ErrorCode, REPLY_BIT, RequestType, ResumeOutcome, Scheme,
+} from "../tables.js";
 import type { WebSocketClass, WebSocketLike } from "../web-socket.js";
 
 export const HUB_URL = "ws://hub.test:8080/v1";
@@ -36,20 +41,45 @@ export class FakeHub {
   readonly sockets: FakeSocket[] = [];
   readonly asked: { readonly type: number; readonly body: unknown }[] = [];
   challenge: Partial<Challenge> = {};
+  /** What resumes the session now. */
+  token: Uint8Array | null = null;
+  private tokensMade = 0;
   private readonly handlers = new Map<number, AnyHandler>();
 
   constructor() {
     this.on(RequestType.CHALLENGE, ({ ttlMs }) => makeChallenge({ expiresMs: 1_000_000 + ttlMs }));
-    this.on(RequestType.LOGIN, () => ({
-      sid: "sid", resumeToken: new Uint8Array(), resumeTtlMs: 0, sessionExpMs: 9_000_000,
+    const logIn = (): LoginReply => ({
+      sid: "sid", resumeToken: this.nextToken(), resumeTtlMs: 120_000, sessionExpMs: 9_000_000,
       trust: null, scopes: ["trust", "quote", "pay"],
-    }));
+    });
+    this.on(RequestType.LOGIN, logIn);
+    this.on(RequestType.REFRESH, logIn);
+    this.on(RequestType.RESUME, ({ token, subs }) => {
+      if (!this.token || !sameBytes(token, this.token)) {
+        return new Refusal(ErrorCode.RESUME_UNKNOWN);
+      }
+      const resumed = subs.map(({ sub, epoch, offset }) => ({
+        sub, outcome: ResumeOutcome.CAUGHT_UP, epoch, head: offset,
+      }));
+      return { sid: "sid", resumeToken: this.nextToken(), trust: null, subs: resumed };
+    });
     this.on(RequestType.LOGOUT, () => ({}));
     this.on(RequestType.UNSUBSCRIBE, () => ({}));
     this.on(RequestType.QUOTE_CLOSE, () => ({}));
     this.on(RequestType.PING, ({ clientMs }) => ({
       clientMs, serverMs: 1, heads: [], backboneOk: true,
     }));
+  }
+
+  /** Forget the session: a resume is refused. */
+  forgetSession(): void {
+    this.token = null;
+  }
+
+  private nextToken(): Uint8Array {
+    this.tokensMade += 1;
+    this.token = new Uint8Array(32).fill(this.tokensMade);
+    return this.token;
   }
 
   /** Answer requests of a type; null answers nothing. */

@@ -1,0 +1,77 @@
+/** The Ed25519 key of a session: made at its login, never exported, gone with the page. */
+
+import { parseBase64 } from "./bytes.js";
+
+const RESUME_LINE = "realtime/resume/v1";
+
+/** What a resume's proof covers beside its type line. */
+export interface ResumeFields {
+  readonly domain: string;
+  readonly uri: string;
+  readonly sid: string;
+  readonly nonce: string;
+}
+
+export interface SessionKey {
+  /** The line of the login text that makes this key the session's. */
+  readonly resource: string;
+  /** Prove that the session with that sid is this key's, on the connection with that nonce. */
+  proveResume(fields: ResumeFields): Promise<Uint8Array>;
+}
+
+/**
+ * Make a key: WebCrypto's, which nothing can export; where that has no Ed25519, one in memory.
+ *
+ * Null where the page is neither https nor localhost: then a session can't be resumed, and one
+ * that is lost is logged in to again.
+ */
+export async function makeSessionKey(): Promise<SessionKey | null> {
+  const subtle = (globalThis.crypto as Crypto | undefined)?.subtle as SubtleCrypto | undefined;
+  if (subtle === undefined) return null;
+  const { publicKey, sign } = (await makeWithPlatform(subtle)) ?? (await makeWithLibrary());
+  return {
+    resource: `urn:qubic:realtime:key:ed25519:${toBase64Url(publicKey)}`,
+    proveResume: ({ domain, uri, sid, nonce }) =>
+      sign(new TextEncoder().encode([RESUME_LINE, domain, uri, sid, nonce].join("\n"))),
+  };
+}
+
+interface Signing {
+  readonly publicKey: Uint8Array;
+  sign(message: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+}
+
+async function makeWithPlatform(subtle: SubtleCrypto): Promise<Signing | null> {
+  let pair: CryptoKeyPair;
+  try {
+    pair = (await subtle.generateKey("Ed25519", false, ["sign", "verify"])) as CryptoKeyPair;
+  } catch {
+    return null;
+  }
+  return {
+    publicKey: new Uint8Array(await subtle.exportKey("raw", pair.publicKey)),
+    sign: async (message) => new Uint8Array(await subtle.sign("Ed25519", pair.privateKey, message)),
+  };
+}
+
+/** The key of browsers whose WebCrypto has no Ed25519; the library is loaded only there. */
+export async function makeWithLibrary(): Promise<Signing> {
+  const library = await import("@noble/ed25519");
+  const secret = crypto.getRandomValues(new Uint8Array(32));
+  return {
+    publicKey: await library.getPublicKeyAsync(secret),
+    sign: (message) => library.signAsync(message, secret),
+  };
+}
+
+/** The public key in a login text's key line; null for any other line. */
+export function parseKeyResource(line: string): Uint8Array | null {
+  const found = /^urn:qubic:realtime:key:ed25519:([0-9A-Za-z_-]{43})(?:\?|$)/.exec(line)?.[1];
+  if (found === undefined) return null;
+  return parseBase64(`${found.replaceAll("-", "+").replaceAll("_", "/")}=`);
+}
+
+function toBase64Url(data: Uint8Array): string {
+  const letters = btoa(String.fromCharCode(...data));
+  return letters.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
