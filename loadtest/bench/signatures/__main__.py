@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from bench.signatures.engines import PURE, find_engines
@@ -22,6 +23,8 @@ from realtime_protocol.schnorrq import Engine
 from realtime_protocol.signature_timing import SECOND_NS, Work, measure_ns, verify_ed25519
 
 ROUNDS: Final = 15
+BEGIN: Final = "<!-- bench-signatures -->"
+END: Final = "<!-- end of bench-signatures -->"
 _YARDSTICK: Final = ("", "Ed25519")
 
 
@@ -30,17 +33,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench-signatures", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"({ROUNDS})")
     parser.add_argument("--markdown", action="store_true", help="tables for a document")
+    parser.add_argument(
+        "--into", type=Path, metavar="FILE", help=f"put them between its lines {BEGIN} and {END}"
+    )
     options = parser.parse_args(arguments)
     if not 1 <= options.rounds <= 1_000:
         parser.error("--rounds is not in 1..1000")
+    if options.into is not None:
+        split_page(options.into)  # Refused now rather than after the measurement.
     engines = find_engines(lambda text: print(text, file=sys.stderr))
     begin_s = time.perf_counter()
     measured = measure(engines, options.rounds)
-    print(_head(measured, options.rounds, time.perf_counter() - begin_s))
-    for title, rows in tables(measured):
-        print(f"\n{title}\n")
-        print(as_markdown(rows) if options.markdown else as_text(rows))
+    head = _head(measured, options.rounds, time.perf_counter() - begin_s)
+    is_page = options.markdown or options.into is not None
+    parts = [
+        f"{title}\n\n{(as_markdown if is_page else as_text)(rows)}"
+        for title, rows in tables(measured)
+    ]
+    report = "\n\n".join([head, *parts])
+    if options.into is None:
+        print(report)
+        return 0
+    before, after = split_page(options.into)
+    options.into.write_text(f"{before}{BEGIN}\n\n{report}\n\n{END}{after}", encoding="utf-8")
     return 0
+
+
+def split_page(path: Path) -> tuple[str, str]:
+    """Return what stands before and after the tables; ends the program when they have no place."""
+    try:
+        before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    except OSError as error:
+        sys.exit(f"can't read {path}: {error.strerror}")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{path} has no lines {BEGIN} and {END}")
+    return before, after
 
 
 def measure(engines: dict[str, Engine], rounds: int) -> Measured:
@@ -64,8 +92,8 @@ def _head(measured: Measured, rounds: int, took_s: float) -> str:
     return (
         f"{machine['processor']}, {os.cpu_count()} cores, {machine['system']}, "
         f"{machine['python']}; load {os.getloadavg()[0]:.1f}; medians of {rounds} rounds in "
-        f"{took_s:.0f} s\n"
-        f"Ed25519 verify (PyNaCl): {SECOND_NS / measured.yardstick_ns:,.0f} a second"
+        f"{took_s:.0f} s.\n"
+        f"Ed25519 verify (PyNaCl): {SECOND_NS / measured.yardstick_ns:,.0f} a second."
     )
 
 

@@ -90,17 +90,17 @@ def tables(measured: Measured) -> Iterator[tuple[str, list[Row]]]:
     works = list(dict.fromkeys(work for found in measured.engines.values() for work in found))
     rows: list[Row] = [("one thread", *names)]
     rows += [(work, *(measured.rate(name, work) for name in names)) for work in works]
-    yield "A second (and to Ed25519)", rows
+    yield "Operations a second (and to Ed25519):", rows
     if measured.threads:
         yield (
-            "Threads, a second",
+            "Checks a second in threads (the best round):",
             [
                 ("batches, known keys", "one thread", "two threads", "gain"),
                 *(_thread_row(rate) for rate in measured.threads),
             ],
         )
     yield (
-        "Figures to reach",
+        "Figures to reach:",
         [
             ("figure", "bound", "here", "reached"),
             *(goal.row(measured) for goal in GOALS),
