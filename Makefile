@@ -71,8 +71,8 @@ native: $(VENV)/.run ## Compile the native signatures into the source tree, or f
 js: clients/js/node_modules/.package-lock.json ## Build the JS client
 	npm --prefix clients/js run build
 
-load: $(VENV)/.test $(VENV)/.native ## Log in and ask for quotes, 20 s, against the running hub
-	$(BIN)/python -m realtime_loadtest
+load: $(VENV)/.test $(VENV)/.native ## Load the running hub for 20 s (LOAD=storm, watch, slow; LOAD=--help)
+	@$(BIN)/python -m realtime_loadtest $(LOAD)
 
 bench-hub: $(VENV)/.test $(VENV)/.native ## Measure the hub beside other servers (BENCH=--help tells more)
 	@PYTHONPATH=loadtest $(BIN)/python -m bench.hub $(BENCH)

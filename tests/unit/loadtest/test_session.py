@@ -28,8 +28,16 @@ from realtime_protocol.messages import (
     Quote,
     QuoteOpenReply,
     RequestType,
+    ResumeReply,
+    ResumeRequest,
 )
 from realtime_protocol.schnorrq import keypair
+from realtime_protocol.session_key import (
+    Kind,
+    resume_body,
+    session_public_key,
+    verify_with_session_key,
+)
 from realtime_protocol.wallet_signatures import verify_login_signature
 
 WALLET = keypair("wqbdupxgcaimwdsnchitjmsplzclkqokhadgehdxqogeeiovzvadstt")
@@ -46,6 +54,8 @@ CHALLENGE = Challenge(
     {},
     bytes(8),
 )
+TOKEN, NEXT_TOKEN = b"t" * 32, b"u" * 32
+KEY_SEED = bytes(range(32))
 CHECKPOINT = encode_push(PushType.CHECKPOINT, 0, 0, Checkpoint([], 1, backbone_ok=True))
 QUOTE = Quote(bytes(16), 1, None, [], 0, 0, 0, executable=False, partial=False, hub_signature=None)
 
@@ -74,8 +84,10 @@ class HubWire:
 def serve(sent: Request) -> list[bytes]:
     match sent.type:
         case RequestType.LOGIN:
-            body = LoginReply("s", b"", 0, 1, None, [])
+            body = LoginReply("s", TOKEN, 120_000, 1, None, [])
             return [CHECKPOINT, encode_reply(sent.type, sent.id, body)]
+        case RequestType.RESUME:
+            return [encode_reply(sent.type, sent.id, ResumeReply("s", NEXT_TOKEN, None, []))]
         case RequestType.QUOTE_OPEN:
             return [
                 encode_reply(sent.type, sent.id, QuoteOpenReply(4)),
@@ -105,6 +117,31 @@ def test_the_login_carries_a_real_signature_over_the_challenges_text() -> None:
         WALLET.public_key,
     )
     assert verify_login_signature(login.scheme, login.wallet, text, login.signature)
+
+
+def test_a_resumption_proves_the_session_key_that_the_login_named() -> None:
+    session = WalletSession(HubWire(serve), WALLET, key_seed=KEY_SEED)
+    session.log_in(session.sign())
+    assert session.resumable
+    tokens = []
+    for _ in range(2):
+        wire = HubWire(serve)
+        session.resume(wire)
+        sent = decode_request_body(wire.requests[0])
+        assert isinstance(sent, ResumeRequest)
+        proven = resume_body(
+            domain=CHALLENGE.domain, uri=CHALLENGE.uri, sid="s", nonce=CHALLENGE.nonce
+        )
+        key = session_public_key(KEY_SEED)
+        assert verify_with_session_key(key, Kind.RESUME, proven, sent.proof)
+        tokens.append(sent.token)
+    assert tokens == [TOKEN, NEXT_TOKEN]
+
+
+def test_a_session_without_a_key_of_its_own_is_not_resumed() -> None:
+    session = WalletSession(HubWire(serve), WALLET)
+    with pytest.raises(ValueError, match="key of its own"):
+        session.resume(HubWire(serve))
 
 
 def test_a_quote_is_opened_taken_and_closed() -> None:
