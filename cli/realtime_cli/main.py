@@ -20,11 +20,13 @@ COMMANDS: Final = {
     "quote": "ask for a quote; --watch follows it",
     "pay": "pay, and follow the payment to its end",
     "keys": "show a hub's keys, or put a new one in the place of an old one (list, rotate)",
-    "trust": "change a wallet's trust (set; administrator)",
+    "trust": "orders of the administrator (set, batch, propose-admin, accept-admin, ...)",
+    "audit": "show and check what administrators did (verify, show, registry)",
 }
 _EXTRA: Final = {
     "serve": "hub",
     "keys": "hub",
+    "audit": "hub",
     "dev": "hub,devnet",
     "devnet": "devnet",
     "demo": "hub,devnet",

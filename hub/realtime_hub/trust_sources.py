@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Final
 
 from starlette.routing import Route
 
@@ -11,7 +10,7 @@ from realtime_hub.adapters.contract_trust import ContractCaller, ContractTrust
 from realtime_hub.adapters.http_registry import HttpRegistry
 from realtime_hub.adapters.qubic_http import QubicHttp
 from realtime_hub.adapters.qubic_node import NodeAddress, NodeSettings, QubicNodes
-from realtime_hub.adapters.sqlite_registry import SqliteRegistry
+from realtime_hub.adapters.sqlite_registry import REGISTRY_FILE, SqliteRegistry
 from realtime_hub.auth.administration import AdminChain
 from realtime_hub.auth.agreement import AgreeingSources
 from realtime_hub.auth.ports import TrustSource
@@ -24,8 +23,6 @@ from realtime_hub.config import HubSettings, TrustSourceKind
 from realtime_hub.surfaces.kept_registry import registry_route
 from realtime_protocol.identity import PublicKey, contract_public_key
 from realtime_protocol.registry import Registry, registry_key
-
-REGISTRY_FILE: Final = "registry.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)

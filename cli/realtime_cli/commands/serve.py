@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from realtime_hub.adapters.sqlite_payments import JournalLocked
     from realtime_hub.config import SettingsError
     from realtime_hub.server import HubInfo, run_hub
+    from realtime_protocol.registry import RegistryError
 
     def ready(info: HubInfo) -> None:
         announce(
@@ -56,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     except JournalLocked as error:
         raise CliError(str(error)) from error
+    except RegistryError as error:
+        raise CliError(f"{error}; restore {settings.state}/registry.sqlite3 from a copy") from error
 
 
 def describe(info: Any) -> dict[str, Any]:

@@ -67,11 +67,14 @@ class FileAudit:
             head = head_at(self._key, place_of(record))
             replace_private(self._folder / HEAD_FILE, msgspec.json.encode(head))
         # Whoever collects the logs holds a copy of the end that nobody here can change.
-        logger.info("audit record %d: %s, mac %s", record.number, action, record.mac)
+        logger.info("audit: %s end %d:%s", action, record.number, record.mac)
 
 
-def verify_folder(folder: Path) -> Place:
-    """Return where the log in a state folder ends; AuditError, OSError or KeyFileError."""
+def verify_folder(folder: Path, *, through: str | None = None) -> Place:
+    """Return where the log in a state folder ends; AuditError, OSError or KeyFileError.
+
+    *through*, ``N:MAC``, is a place that somebody noted elsewhere and that must be in the log.
+    """
     key = read_private(folder / KEY_FILE, bytes_max=MAC_BYTES)
     head_path = folder / HEAD_FILE
     head = None
@@ -81,7 +84,12 @@ def verify_folder(folder: Path) -> Place:
             head = msgspec.json.decode(content, type=AuditHead)
         except msgspec.MsgspecError as error:
             raise AuditError(f"{head_path} can't be read: {error}") from error
-    return verify_log(key, _lines(folder / LOG_FILE), head)
+    place = verify_log(key, _lines(folder / LOG_FILE), head)
+    if through is not None and not any(
+        f"{record.number}:{record.mac}" == through for record in read_records(folder)
+    ):
+        raise AuditError(f"{through[:80]} is not in the log: it was rolled back, or is another's")
+    return place
 
 
 def read_records(folder: Path) -> Iterator[AuditRecord]:

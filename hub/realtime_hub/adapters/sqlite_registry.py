@@ -22,6 +22,8 @@ from realtime_protocol.transaction import transaction_digest
 
 logger = logging.getLogger(__name__)
 
+REGISTRY_FILE: Final = "registry.sqlite3"
+"""In a hub's state folder."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS registry_entries (
     number INTEGER PRIMARY KEY,

@@ -71,7 +71,7 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
         (["wallet", "show", "--demo", "0"], "can't read .realtime/devnet/demo.json"),
         (["wallet", "show", "--seed-file", "nowhere"], "can't read nowhere"),
         (["trust", "set", IDENTITY, "admired"], "there are unknown, active, blocked"),
-        (["trust", "set", IDENTITY, "active", "--score", "101"], "--score 101 is not in 0..100"),
+        (["trust", "set", IDENTITY, "active", "--score", "101"], "score 101 is not in 0..100"),
         (["serve", "--port", "70000"], "--port: Expected `int` <= 65535"),
         (["devnet", "--tick-ms", "5"], "devnet.tick_ms is 5, not in 10..60000"),
         (["serve", "--config", "nowhere.toml"], "can't read nowhere.toml"),
