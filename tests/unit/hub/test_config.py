@@ -2,10 +2,11 @@
 
 import pytest
 
-from realtime_hub.config import HubSettings, SettingsError, check_settings
+from realtime_hub.config import HubSettings, SettingsError, TrustSourceKind, check_settings
 from realtime_protocol.identity import encode_identity
 
 ADMIN = encode_identity(bytes(range(32)))
+CONTRACT, REGISTRY = TrustSourceKind.CONTRACT, TrustSourceKind.REGISTRY
 
 
 def test_the_defaults_can_be_used() -> None:
@@ -16,6 +17,17 @@ def test_only_the_devnet_has_a_default_contract_index() -> None:
     assert HubSettings().turboauth_index == 29
     assert HubSettings(chain="mainnet").turboauth_index is None
     assert HubSettings(chain="mainnet", contract_index=30).turboauth_index == 30
+
+
+def test_the_source_of_trust_follows_from_what_is_named() -> None:
+    assert HubSettings().trust_kind is CONTRACT
+    assert HubSettings(chain="mainnet").trust_kind is None
+    followed = HubSettings(chain="mainnet", admin=ADMIN, registry_url="https://keeper.example")
+    assert followed.trust_kind is REGISTRY
+    check_settings(followed)
+    check_settings(HubSettings(chain="mainnet", trust_source=TrustSourceKind.NONE))
+    nodes = ["10.0.0.1:21841", "10.0.0.2:21841"]
+    check_settings(HubSettings(chain="mainnet", contract_index=30, admin=ADMIN, nodes=nodes))
 
 
 def test_payments_aim_five_ticks_ahead_on_the_devnet_and_ten_elsewhere() -> None:
@@ -35,6 +47,20 @@ def test_payments_aim_five_ticks_ahead_on_the_devnet_and_ten_elsewhere() -> None
         (HubSettings(origins={"null": "x"}), "hub.origins"),
         (HubSettings(origins={"app.example": "x"}), "hub.origins"),
         (HubSettings(chain="mainnet", contract_index=30), "hub.admin"),
+        (HubSettings(chain="mainnet"), "hub.trust_source"),
+        (HubSettings(chain="mainnet", trust_source=CONTRACT), "hub.contract_index"),
+        (HubSettings(trust_source=REGISTRY), "hub.admin"),
+        (HubSettings(registry_url="https://keeper.example"), "hub.registry_url"),
+        (
+            HubSettings(trust_source=REGISTRY, admin=ADMIN, registry_url="http://keeper.example"),
+            "hub.registry_url",
+        ),
+        (HubSettings(contract_http_urls=["ftp://x"]), "hub.contract_http_urls"),
+        (HubSettings(trust_sources_agree=2), "hub.trust_sources_agree"),
+        (
+            HubSettings(chain="mainnet", contract_index=30, admin=ADMIN),
+            "hub.trust_sources_agree: 2 sources must agree and there is one",
+        ),
     ],
 )
 def test_a_bad_setting_is_named(settings: HubSettings, named: str) -> None:
