@@ -1,16 +1,19 @@
 """Builds parts of the C core for tests that look below the Python module."""
 
 import ctypes
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 NATIVE: Final = Path(__file__).parents[1] / "protocol" / "native"
-WARNINGS: Final = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+IFMA: Final = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma")
+WARNINGS: Final = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wno-psabi", "-Werror")
 
 
 def has_ifma() -> bool:
@@ -35,6 +38,29 @@ def build(sources: Sequence[str | Path], target: Path, *options: str, compiler: 
     if done.returncode:
         pytest.fail(f"{compiler} {' '.join(options)}:\n{done.stderr}")
     return target
+
+
+def core_sources() -> list[Path]:
+    """Return what needs no Python: all of the core but the extension module."""
+    return sorted(path for path in NATIVE.glob("*.c") if path.name != "module.c")
+
+
+def build_core(sources: Sequence[Path], target: Path, *options: str, compiler: str = "cc") -> Path:
+    """Compile *sources* with the whole core into a program, with the paths that can run here."""
+    folder = target.with_suffix(".objects")
+    folder.mkdir()
+    lanes = ("-DREALTIME_HAS_IFMA=1",) if has_ifma() else ()
+
+    def compile_one(source: Path) -> Path:
+        own = IFMA if source.match("*_ifma.c") else ()
+        return build(
+            [source], folder / f"{source.stem}.o", "-c", *options, *lanes, *own, compiler=compiler
+        )
+
+    chosen = [each for each in [*core_sources(), *sources] if lanes or not each.match("*_ifma.c")]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, chosen))
+    return build(objects, target, *options, "-pthread", compiler=compiler)
 
 
 def load_library(

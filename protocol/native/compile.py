@@ -31,11 +31,12 @@ MODULE: Final = "_native" + str(sysconfig.get_config_var("EXT_SUFFIX"))
 IN_TREE: Final = ROOT / "protocol" / "realtime_protocol" / MODULE
 
 FLAGS: Final = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread")
-WARNINGS: Final = ("-Wall", "-Wextra")
+# The twin of the lanes passes vectors between its own functions: how, is the compiler's affair.
+WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
 
 # Their 128-bit numbers: gcc 12 would carry them through vector registers, which costs a fifth.
 # A file that has vectors of its own, as signing.c, can't be among them.
-GENERAL_REGISTERS: Final = frozenset({"curve.c", "order.c", "verification.c"})
+GENERAL_REGISTERS: Final = frozenset({"order.c", "verification.c"})
 GENERAL_REGISTERS_FLAGS: Final = ("-mgeneral-regs-only", "-O2")
 
 # Sources for these processors alone. The others hear by REALTIME_HAS_IFMA that they are there, and

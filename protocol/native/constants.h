@@ -1,9 +1,9 @@
 /* Numbers that follow from the curve: see docs/decisions/0008-endomorphisms.md for each one's
- * meaning; the tests hold them to the reference. */
+ * meaning; the tests hold them to the reference. Include field.h or lanes.h first. */
 #ifndef REALTIME_CONSTANTS_H
 #define REALTIME_CONSTANTS_H
 
-#include "field.h"
+#include <stdint.h>
 
 static const fp2 PSI_SQUARES = {FP(0x00000000000003BF, 0xFFFFFFFFFFFFFAA8),
      FP(0x38DD7FAF6A718805, 0x2FB21A0BC0DBA746)};

@@ -1,5 +1,5 @@
-/* The two cheap endomorphisms of FourQ, and how a scalar is split for them (Costello and Longa,
- * "FourQ", 2015). On the subgroup of order N, phi^2 is -20 and psi^2 is 8.
+/* The two cheap endomorphisms of FourQ (Costello and Longa, "FourQ", 2015). On the subgroup of order
+ * N, phi^2 is -20 and psi^2 is 8.
  *
  * Each goes by the curve y^2 = x^3 - 2 A x^2 + (A^2 - 4) x, A being FourQ's Montgomery coefficient:
  * there (tau), by an isogeny of degree 5 or 2 to that curve's conjugate, by conjugation, and back.
@@ -9,15 +9,13 @@
 #define REALTIME_ENDOMORPHISMS_H
 
 #include "constants.h"
-#include "curve.h"
-#include "order.h"
-#include "verification.h"
+#include "point.h"
 
 /* Back from x = n/m on the other curve to FourQ. x on FourQ is x_up / (x_down (n^2 - a4 m^2)). */
 static inline struct point tau_dual(fp2 n, fp2 m, fp2 x_up, fp2 x_down) {
     fp2 nn = fp2_square(n), mm = fp2_multiply(HAT_A4, fp2_square(m)), nm = fp2_multiply(n, m);
-    fp2 sum = fp2_add(fp2_add(nn, mm), fp2_multiply(HAT_A2, nm)), four = fp2_add(nm, nm);
-    four = fp2_add(four, four);
+    fp2 sum = fp2_add(fp2_add(nn, mm), fp2_multiply(HAT_A2, nm)), four = fp2_double(nm);
+    four = fp2_double(four);
     fp2 y_up = fp2_subtract(sum, four), y_down = fp2_add(sum, four);
     x_down = fp2_multiply(x_down, fp2_subtract(nn, mm));
     return (struct point){fp2_multiply(x_up, y_down), fp2_multiply(y_up, x_down),
@@ -29,14 +27,14 @@ static inline struct point point_psi(const struct point *p) {
     fp2 yyyy = fp2_square(yy), dd = fp2_square(d), yy_d = fp2_multiply(yy, d);
     fp2 n = fp2_add(fp2_multiply(PSI_SQUARES, yyyy),
                     fp2_add(fp2_multiply(PSI_D_SQUARED, dd), fp2_multiply(PSI_MIXED, yy_d)));
-    fp2 m = fp2_add(yy_d, yy_d);
-    fp2 yyyy16 = fp2_add(yyyy, yyyy);
-    yyyy16 = fp2_add(yyyy16, yyyy16);
-    yyyy16 = fp2_add(yyyy16, yyyy16);
-    yyyy16 = fp2_add(yyyy16, yyyy16);
+    fp2 m = fp2_double(yy_d);
+    fp2 yyyy16 = fp2_double(yyyy);
+    yyyy16 = fp2_double(yyyy16);
+    yyyy16 = fp2_double(yyyy16);
+    yyyy16 = fp2_double(yyyy16);
     fp2 slope = fp2_subtract(yyyy16, fp2_multiply(PSI_A4, dd));
     fp2 up = fp2_multiply(fp2_multiply(zz, slope), fp2_multiply(p->y, d));
-    return tau_dual(fp2_conjugate(n), fp2_conjugate(fp2_add(m, m)),
+    return tau_dual(fp2_conjugate(n), fp2_conjugate(fp2_double(m)),
                     fp2_multiply(PSI_X, fp2_conjugate(up)), fp2_conjugate(p->x));
 }
 
@@ -51,8 +49,8 @@ static inline struct point point_phi(const struct point *p) {
     fp2 yy = fp2_square(p->y), zz = fp2_square(p->z), d = fp2_subtract(zz, yy);
     fp2 x = fp2_add(fp2_multiply(TAU_Z, zz), fp2_multiply(TAU_Y, yy));
     fp2 v = fp2_multiply(zz, p->y);
-    v = fp2_add(v, v);
-    v = fp2_add(v, v);
+    v = fp2_double(v);
+    v = fp2_double(v);
     fp2 xx = fp2_square(x), xd = fp2_multiply(x, d), dd = fp2_square(d), sd = fp2_multiply(PHI_S, d);
     fp2 h = fp2_add(fp2_subtract(xx, fp2_multiply(sd, x)), fp2_multiply(PHI_T, dd));
     fp2 second = fp2_multiply(quadratic(PHI_N, dd, xd, xx), fp2_multiply(dd, d));
@@ -61,48 +59,13 @@ static inline struct point point_phi(const struct point *p) {
     fp2 hh = fp2_square(h);
     fp2 inner = fp2_add(fp2_multiply(h, fp2_add(h, fp2_multiply(PHI_SLOPE, dd))),
                         fp2_multiply(dd, quadratic(PHI_G, dd, xd, xx)));
-    fp2 bend = fp2_multiply(second, fp2_subtract(fp2_add(x, x), sd));
-    fp2 slope = fp2_subtract(fp2_multiply(h, inner), fp2_add(bend, bend));
+    fp2 bend = fp2_multiply(second, fp2_subtract(fp2_double(x), sd));
+    fp2 slope = fp2_subtract(fp2_multiply(h, inner), fp2_double(bend));
     fp2 m = fp2_multiply(d, hh);
     fp2 n = fp2_add(fp2_multiply(PHI_W, up), fp2_multiply(PHI_SHIFT, m));
     fp2 x_up = fp2_multiply(fp2_multiply(v, slope), fp2_multiply(d, h));
     return tau_dual(fp2_conjugate(n), fp2_conjugate(m), fp2_multiply(PHI_X, fp2_conjugate(x_up)),
                     fp2_conjugate(p->x));
-}
-
-/* Word 4 of scalar * multiplier. */
-static inline uint64_t multiply_and_shift(const struct scalar *scalar, const uint64_t *multiplier) {
-    uint64_t words[2 * SCALAR_WORDS] = {0};
-    for (int i = 0; i < SCALAR_WORDS; i++) {
-        fp carry = 0;
-        for (int j = 0; j < SCALAR_WORDS; j++) {
-            carry += (fp)scalar->words[i] * multiplier[j] + words[i + j];
-            words[i + j] = (uint64_t)carry;
-            carry >>= 64;
-        }
-        words[i + SCALAR_WORDS] = (uint64_t)carry;
-    }
-    return words[SCALAR_WORDS];
-}
-
-/* Babai's rounding in the lattice of the four parts of 0, by a reduced basis: (scalar, 0, 0, 0) less a
- * near vector. The times that each vector of the basis is taken are rounded to the neighbour whose
- * parity makes all parts odd, which is at most 1 away; so a part is at most the sum of the basis in
- * its place, 0.79 * 2^63, and all can be reckoned modulo 2^64. */
-static inline struct decomposition decompose(const struct scalar *scalar) {
-    uint64_t parts[PARTS] = {scalar->words[0], 0, 0, 0};
-    for (int i = 0; i < PARTS; i++) {
-        uint64_t times = multiply_and_shift(scalar, MULTIPLIERS[i]);
-        times += (times ^ ODD_TIMES[scalar->words[0] & 1][i]) & 1;
-        for (int j = 0; j < PARTS; j++) {
-            parts[j] -= times * (uint64_t)BASIS[i][j];
-        }
-    }
-    struct decomposition result;
-    for (int j = 0; j < PARTS; j++) {
-        result.signs[j] = (parts[j] + INT64_MAX) >> 1;
-    }
-    return result;
 }
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "field.h"
+#include "words.h"
 #include "k12.h"
 
 __extension__ typedef unsigned __int128 u128;

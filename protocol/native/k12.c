@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "field.h"
+#include "words.h"
 
 typedef uint64_t lane;
 #include "keccak.h"

@@ -14,12 +14,4 @@ struct k12_part {
 /* Hash the parts, joined. The digest may have any size. Time depends on sizes only. */
 void k12(const struct k12_part *parts, size_t part_count, uint8_t *digest, size_t digest_size);
 
-/* A message that fits one block, with what K12 puts behind it. */
-enum { K12_LANES = 8, K12_LANES_MESSAGE_BYTES_MAX = 166, K12_LANES_DIGEST_BYTES = 32 };
-
-/* Hash eight messages of up to K12_LANES_MESSAGE_BYTES_MAX each at once; parts[l] are message l's,
- * which has part_count of them. In k12_ifma.c: only where the processor has AVX-512. */
-void k12_lanes(const struct k12_part *const parts[K12_LANES], size_t part_count,
-               uint8_t digests[K12_LANES][K12_LANES_DIGEST_BYTES]);
-
 #endif

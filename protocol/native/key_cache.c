@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "field.h"
+#include "words.h"
 
 enum { WAYS = 4, SETS = CACHED_KEYS_MAX / WAYS, BYTES_OF_KEY = 32 };
 
@@ -19,6 +19,8 @@ static struct set sets[SETS];
 
 const size_t KEY_CACHE_BYTES_MAX = sizeof sets;
 
+static atomic_bool is_off;
+
 /* Keys that crowd into one set cost their owners' own hits, and no more than that. */
 static struct set *set_of(const uint8_t *public_key) {
     uint64_t mixed = (load_u64(public_key) ^ load_u64(public_key + 16)) * 0x9E3779B97F4A7C15;
@@ -26,7 +28,8 @@ static struct set *set_of(const uint8_t *public_key) {
 }
 
 static bool begin_use(struct set *set) {
-    return !atomic_flag_test_and_set_explicit(&set->in_use, memory_order_acquire);
+    return !atomic_load_explicit(&is_off, memory_order_relaxed) &&
+           !atomic_flag_test_and_set_explicit(&set->in_use, memory_order_acquire);
 }
 
 static void end_use(struct set *set) {
@@ -67,4 +70,15 @@ void key_cache_put(const uint8_t *public_key, const struct prepared_key *key) {
         set->filled = (uint8_t)(set->filled < WAYS ? set->filled + 1 : WAYS);
     }
     end_use(set);
+}
+
+void key_cache_use(bool on) {
+    atomic_store(&is_off, !on);
+    for (int i = 0; i < SETS && !on; i++) {
+        /* Whoever is at it is done in less than a microsecond. */
+        while (atomic_flag_test_and_set_explicit(&sets[i].in_use, memory_order_acquire)) {
+        }
+        sets[i].filled = sets[i].next = 0;
+        end_use(&sets[i]);
+    }
 }

@@ -9,15 +9,13 @@
 
 #include "verification.h"
 
-/* A + or - phi A + or - psi A + or - phi psi A: bits 0, 1, 2 of the number tell a minus. */
-struct prepared_key {
-    struct affine_words multiples[KEY_MULTIPLES];
-};
-
 enum { CACHED_KEYS_MAX = 4096 };
 
 /* The memory of a full cache. */
 extern const size_t KEY_CACHE_BYTES_MAX;
+
+/* Off, it forgets all keys and keeps none. It is on at first. */
+void key_cache_use(bool on);
 
 bool key_cache_get(const uint8_t *public_key, struct prepared_key *key);
 void key_cache_put(const uint8_t *public_key, const struct prepared_key *key);

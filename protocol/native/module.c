@@ -1,6 +1,6 @@
 /* realtime_protocol._native: what realtime_protocol._pure_schnorrq does, with the same checks and
- * errors. The module keeps no state of its own, so that it serves any number of interpreters and
- * threads, with and without the GIL. */
+ * errors. The module keeps no Python object of its own, so that it serves any number of interpreters
+ * and threads, with and without the GIL. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -347,6 +347,24 @@ static PyObject *parse_identity(PyObject *Py_UNUSED(module), PyObject *text) {
     return PyBytes_FromStringAndSize((const char *)key, KEY_BYTES);
 }
 
+static PyObject *use_path(PyObject *Py_UNUSED(module), PyObject *name) {
+    const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    if (text == NULL || !schnorrq_use_path(text)) {
+        PyErr_Clear();
+        return PyErr_Format(PyExc_ValueError, "no path %R here; see PATHS", name);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *use_key_cache(PyObject *Py_UNUSED(module), PyObject *on) {
+    int is_on = PyObject_IsTrue(on);
+    if (is_on < 0) {
+        return NULL;
+    }
+    key_cache_use(is_on == 1);
+    Py_RETURN_NONE;
+}
+
 #define FUNCTION(pointer) ((PyCFunction)(void (*)(void))(pointer))
 
 static PyMethodDef METHODS[] = {
@@ -372,26 +390,54 @@ static PyMethodDef METHODS[] = {
     {"parse_identity", parse_identity, METH_O,
      "parse_identity($module, text, /)\n--\n\n"
      "Return the public key that the text names, or None when it names none."},
+    {"use_path", use_path, METH_O,
+     "use_path($module, name, /)\n--\n\n"
+     "Verify batches by this one of PATHS, in the whole process: for tests and benchmarks."},
+    {"use_key_cache", use_key_cache, METH_O,
+     "use_key_cache($module, on, /)\n--\n\n"
+     "Keep prepared keys, or forget them all and keep none, in the whole process."},
     {NULL, NULL, 0, NULL},
 };
 
 static pthread_once_t begun = PTHREAD_ONCE_INIT;
+
+/* Takes over the reference; NULL is an error that has been set. */
+static bool add_constant(PyObject *module, const char *name, PyObject *value) {
+    bool is_added = PyModule_AddObjectRef(module, name, value) == 0;
+    Py_XDECREF(value);
+    return is_added;
+}
+
+static PyObject *paths(void) {
+    PyObject *names = PyList_New(0);
+    for (size_t i = 0; names != NULL && schnorrq_path_name(i) != NULL; i++) {
+        PyObject *name = PyUnicode_FromString(schnorrq_path_name(i));
+        if (name == NULL || PyList_Append(names, name) < 0) {
+            Py_CLEAR(names);
+        }
+        Py_XDECREF(name);
+    }
+    PyObject *tuple = names == NULL ? NULL : PyList_AsTuple(names);
+    Py_XDECREF(names);
+    return tuple;
+}
+
+static int add_constants(PyObject *module) {
+    bool are_added =
+        add_constant(module, "IMPLEMENTATION",
+                     PyUnicode_FromFormat("native (%s)", schnorrq_path())) &&
+        add_constant(module, "PATHS", paths()) &&
+        add_constant(module, "CACHED_KEYS_MAX", PyLong_FromLong(CACHED_KEYS_MAX)) &&
+        add_constant(module, "KEY_CACHE_BYTES_MAX", PyLong_FromSize_t(KEY_CACHE_BYTES_MAX));
+    return are_added ? 0 : -1;
+}
 
 static int execute(PyObject *module) {
     if (pthread_once(&begun, schnorrq_begin) != 0) {
         PyErr_SetString(PyExc_ImportError, "the curve's tables can't be made");
         return -1;
     }
-    PyObject *path = PyUnicode_FromFormat("native (%s)", schnorrq_path());
-    int result = PyModule_AddObjectRef(module, "IMPLEMENTATION", path);
-    Py_XDECREF(path);
-    if (result == 0) {
-        result = PyModule_AddIntConstant(module, "CACHED_KEYS_MAX", CACHED_KEYS_MAX);
-    }
-    if (result == 0) {
-        result = PyModule_AddIntConstant(module, "KEY_CACHE_BYTES_MAX", (long)KEY_CACHE_BYTES_MAX);
-    }
-    return result;
+    return add_constants(module);
 }
 
 static PyModuleDef_Slot SLOTS[] = {

@@ -36,7 +36,14 @@ bool schnorrq_verify(const struct signed_message *item);
 /* verdicts[i] is 1 or 0 for items[i]. Many together are quicker than one by one. */
 void schnorrq_verify_many(const struct signed_message *items, size_t count, uint8_t *verdicts);
 
-/* How verify_many works here: "AVX-512 IFMA, 8 lanes" or "portable". */
+/* The ways in which verify_many can work here, the best one first: it is taken until another is
+ * chosen, which is for tests and benchmarks. NULL for a number beyond the last. */
+const char *schnorrq_path_name(size_t number);
+
+/* For the whole process; false for a name that schnorrq_path_name doesn't give. */
+bool schnorrq_use_path(const char *name);
+
+/* How verify_many works now, for people: "AVX-512 IFMA, 8 lanes" or "portable". */
 const char *schnorrq_path(void);
 
 #endif

@@ -75,12 +75,6 @@ static inline uint64_t hidden(uint64_t word) {
     return word;
 }
 
-static inline fp fp_select(fp a, fp b, fp take_b) { return a ^ ((a ^ b) & take_b); }
-
-static inline fp2 fp2_select(fp2 a, fp2 b, fp take_b) {
-    return (fp2){fp_select(a.re, b.re, take_b), fp_select(a.im, b.im, take_b)};
-}
-
 /* The entry with that number, by a look at every one, negated if negative is 1 rather than 0. */
 static struct affine select_entry(const struct entry *row, uint32_t number, uint64_t negative) {
     const four_numbers wanted = {number, number, number, number}, one = {1, 1, 1, 1};

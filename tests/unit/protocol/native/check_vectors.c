@@ -1,4 +1,4 @@
-/* check_vectors < LINES: does what each line names and compares. Built with the sanitizers; every
+/* check_vectors PATH < LINES: does what each line names and compares, batches by PATH. Built with the sanitizers; every
  * input lies in a block of exactly its size, so that a look beyond it is seen. Byte strings are hex,
  * "-" is the empty one:
  *   k12 INPUT OUTPUT
@@ -14,6 +14,7 @@
 
 #include "identity.h"
 #include "k12.h"
+#include "key_cache.h"
 #include "schnorrq.h"
 
 enum { FIELDS_MAX = 4, LINE_BYTES_MAX = 1 << 20 };
@@ -67,12 +68,24 @@ static bool check_sign(const struct bytes *fields, struct bytes made) {
 }
 
 static bool check_verify(const struct bytes *fields, struct bytes made) {
-    const struct signed_message item = {fields[0].data, fields[1].data, fields[1].size,
-                                        fields[2].data};
-    uint8_t verdict;
-    schnorrq_verify_many(&item, 1, &verdict);
-    made.data[0] = schnorrq_verify(&item);
-    return made.data[0] == verdict && equals(made, fields[3]);
+    enum { COUNT = 9 }; /* Eight go by the lanes, one by itself. */
+    struct signed_message items[COUNT];
+    uint8_t verdicts[3][COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        items[i] = (struct signed_message){fields[0].data, fields[1].data, fields[1].size,
+                                           fields[2].data};
+    }
+    key_cache_use(false);
+    schnorrq_verify_many(items, COUNT, verdicts[0]);
+    key_cache_use(true);
+    schnorrq_verify_many(items, COUNT, verdicts[1]);
+    schnorrq_verify_many(items, COUNT, verdicts[2]);
+    made.data[0] = schnorrq_verify(items);
+    bool same = true;
+    for (int i = 0; i < 3 * COUNT; i++) {
+        same = same && verdicts[i / COUNT][i % COUNT] == made.data[0];
+    }
+    return same && equals(made, fields[3]);
 }
 
 static bool check_identity(const struct bytes *fields, struct bytes made) {
@@ -121,10 +134,13 @@ static bool check_line(char *line) {
     return false;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     static char line[LINE_BYTES_MAX];
     int lines = 0, wrong = 0;
     schnorrq_begin();
+    if (argc != 2 || !schnorrq_use_path(argv[1])) {
+        return 2;
+    }
     while (fgets(line, sizeof line, stdin)) {
         lines++;
         if (!check_line(line)) {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from Crypto.Hash import KangarooTwelve
 
-from native_build import build, load_library
+from native_build import IFMA, build, has_ifma, load_library
 from qubic_vectors import qubic_vectors
 
 BLOCK_BYTES = 168
@@ -87,18 +87,12 @@ def test_no_part_and_an_empty_part_are_the_empty_message(k12: HashParts) -> None
 
 LANES = 8
 LANES_MESSAGE_BYTES_MAX = 166
-AVX512 = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma")
-
-
-def has_avx512() -> bool:
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "avx512ifma" in cpu.read_text()
 
 
 def build_lanes(folder: Path) -> Iterator[ctypes.CDLL]:
     """Yield each compiler's: for any processor, and with this one's vectors where it has them."""
     for compiler in ("gcc", "clang"):
-        for options in ((), AVX512) if has_avx512() else ((),):
+        for options in ((), IFMA) if has_ifma() else ((),):
             target = folder / f"{compiler}-{len(options)}.so"
             options = ("-O2", "-shared", "-fPIC", *options)
             yield ctypes.CDLL(str(build(["k12_ifma.c"], target, *options, compiler=compiler)))
@@ -115,5 +109,5 @@ def test_eight_short_messages_at_once_have_the_digests_they_have_alone(tmp_path:
             ]
             pointers = (ctypes.c_void_p * LANES)(*map(ctypes.addressof, parts))
             digests = ctypes.create_string_buffer(LANES * 32)
-            library.k12_lanes(pointers, ctypes.c_size_t(2), digests)
+            library.hash_ifma(pointers, ctypes.c_size_t(2), digests)
             assert digests.raw == b"".join(oracle(each, 32) for each in data), size

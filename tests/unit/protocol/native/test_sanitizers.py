@@ -1,12 +1,13 @@
 """All vectors through the whole C core, with every undefined step and stray access fatal."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from native_build import NATIVE, build, has_ifma
+from native_build import build_core, has_ifma
 from qubic_vectors import qubic_vectors
 from realtime_protocol.identity import encode_identity
 
@@ -14,16 +15,22 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("check_vectors.c")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
-LANES = ("-DREALTIME_LANES_ALWAYS",)
-IFMA = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma")
-PATHS = {"portable": (), "portable twin of the lanes": LANES}
-if has_ifma():
-    PATHS["AVX-512 IFMA"] = (*LANES, *IFMA)
+# With its checks every step of the field is long: as a part of all that uses it, it would take
+# minutes to compile.
+OUT_OF_LINE = "-DALWAYS_INLINE=static __attribute__((unused))"
+Programs = Callable[[str], Path]
 
 
-def core_sources() -> list[Path]:
-    """Return what needs no Python: all of the core but the extension module."""
-    return sorted(path for path in NATIVE.glob("*.c") if path.name != "module.c")
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """Return a function that builds the program once for each compiler."""
+
+    @cache
+    def build_with(compiler: str) -> Path:
+        target = tmp_path_factory.mktemp(compiler) / "check_vectors"
+        return build_core([PROGRAM], target, *SANITIZERS, OUT_OF_LINE, compiler=compiler)
+
+    return build_with
 
 
 def k12_lines() -> Iterator[str]:
@@ -71,15 +78,19 @@ def extreme_lines() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "path", ["portable", "twin", "ifma"] if has_ifma() else ["portable", "twin"]
+)
 def test_all_vectors_come_out_right_without_undefined_behaviour(
-    tmp_path: Path, path: str, compiler: str
+    programs: Programs, path: str, compiler: str
 ) -> None:
-    options = SANITIZERS + PATHS[path]
-    program = build([PROGRAM, *core_sources()], tmp_path / "p", *options, compiler=compiler)
     lines = [*k12_lines(), *key_lines(), *signature_lines(), *extreme_lines()]
     done = subprocess.run(
-        [program], input="\n".join(lines), capture_output=True, text=True, check=False
+        [programs(compiler), path],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert done.stdout == f"{len(lines)} lines, 0 wrong\n"

@@ -1,9 +1,8 @@
 /* Eight verifications at once, one in each lane, by the steps of verification.c. */
-#include <string.h>
-
 #include "lanes.h"
+
+#include "lanes_path.h"
 #include "point.h"
-#include "verification.h"
 
 /* One table entry for each lane. */
 struct choice {
@@ -24,29 +23,11 @@ ALWAYS_INLINE void choose(struct choice *choice, int lane, const struct affine_w
     choice->minus[lane] = is_negative ? UINT64_MAX : 0;
 }
 
-ALWAYS_INLINE lanes load(const uint64_t words[LANES]) {
-    lanes result;
-    memcpy(&result, words, sizeof result);
-    return result;
-}
-
-ALWAYS_INLINE fp load_fp(const uint64_t words[2][LANES]) {
-    lanes low = load(words[0]), high = load(words[1]);
-    return (fp){{low & LIMB_MASK, (low >> 43 | high << 21) & LIMB_MASK, high >> 22}};
-}
-
-ALWAYS_INLINE fp fp_select(fp a, fp b, lanes take_b) {
-    for (int i = 0; i < 3; i++) {
-        a.limbs[i] ^= (a.limbs[i] ^ b.limbs[i]) & take_b;
-    }
-    return a;
-}
-
 ALWAYS_INLINE struct affine affine_of_choice(const struct choice *choice) {
-    fp2 sum = {load_fp(choice->words), load_fp(choice->words + 2)};
-    fp2 difference = {load_fp(choice->words + 4), load_fp(choice->words + 6)};
-    fp2 t2d = {load_fp(choice->words + 8), load_fp(choice->words + 10)};
-    lanes minus = load(choice->minus);
+    fp2 sum = {fp_load(choice->words), fp_load(choice->words + 2)};
+    fp2 difference = {fp_load(choice->words + 4), fp_load(choice->words + 6)};
+    fp2 t2d = {fp_load(choice->words + 8), fp_load(choice->words + 10)};
+    lanes minus = lanes_load(choice->minus);
     t2d.re = fp_select(t2d.re, fp_negate(t2d.re), minus);
     t2d.im = fp_select(t2d.im, fp_negate(t2d.im), minus);
     return (struct affine){sum, difference, t2d};
@@ -75,44 +56,34 @@ static void choose_window(struct choice *choice, const struct products *items, i
     }
 }
 
-__extension__ typedef unsigned __int128 wide;
-
-/* The one form below p. */
-static wide canonical(const fp *a, int lane) {
-    const wide p = ((wide)1 << 127) - 1;
-    wide sum = (wide)a->limbs[0][lane] + ((wide)a->limbs[1][lane] << 43);
-    sum += (wide)(a->limbs[2][lane] & TOP_LIMB_MASK) << 86;
-    sum = (sum & p) + (sum >> 127);
-    return sum >= p ? sum - p : sum;
-}
-
-static void store(uint8_t *bytes, wide a) {
-    for (int i = 0; i < 16; i++) {
-        bytes[i] = (uint8_t)(a >> (8 * i));
-    }
-}
-
 static void encode_lanes(const struct point *point, uint8_t encoded[LANES][32]) {
     fp2 z_inverse = fp2_invert(point->z);
-    fp2 x = fp2_multiply(point->x, z_inverse), y = fp2_multiply(point->y, z_inverse);
+    fp2 x = fp2_reduce(fp2_multiply(point->x, z_inverse));
+    fp2 y = fp2_reduce(fp2_multiply(point->y, z_inverse));
+    lanes sign = fp_top_bit_mask(fp_select(x.re, x.im, fp_zero_mask(x.re)));
+    uint64_t words[4][LANES];
+    fp_store(y.re, words);
+    fp_store(y.im, words + 2);
     for (int lane = 0; lane < LANES; lane++) {
-        wide re = canonical(&x.re, lane), sign = (re ? re : canonical(&x.im, lane)) >> 126;
-        store(encoded[lane], canonical(&y.re, lane));
-        store(encoded[lane] + 16, canonical(&y.im, lane) | sign << 127);
+        words[3][lane] |= sign[lane] << 63;
+        for (int i = 0; i < 4; i++) {
+            store_u64(encoded[lane] + 8 * i, words[i][lane]);
+        }
     }
 }
 
-void add_products_lanes(const struct products items[VERIFICATIONS_AT_ONCE],
-                        const struct affine_words generator_multiples[CHUNKS][WINDOW_ENTRIES],
-                        uint8_t encoded[VERIFICATIONS_AT_ONCE][32]) {
-    fp one = {{lanes_of(1), lanes_of(0), lanes_of(0)}}, zero = {0};
-    struct point point = {{zero, zero}, {one, zero}, {one, zero}, {zero, zero}, {one, zero}};
-    for (int digit = DIGITS - 1; digit >= 0; digit--) {
-        struct choice choice;
+static void add_products(const struct products items[VERIFICATIONS_AT_ONCE],
+                         const struct affine_words generator_multiples[CHUNKS][WINDOW_ENTRIES],
+                         uint8_t encoded[VERIFICATIONS_AT_ONCE][32]) {
+    struct choice choice;
+    choose_key_multiples(&choice, items, DIGITS - 1);
+    struct affine first = affine_of_choice(&choice);
+    struct point point = point_of_affine(&first);
+    for (int digit = DIGITS - 2; digit >= 0; digit--) {
         choose_key_multiples(&choice, items, digit);
         point = point_double(&point);
         add_choice(&point, &choice);
-        if (digit % WINDOW_BITS == 0 && digit < CHUNK_BITS) {
+        if (digit % WINDOW_BITS == 0) {
             for (int chunk = 0; chunk < CHUNKS; chunk++) {
                 choose_window(&choice, items, chunk, digit / WINDOW_BITS, generator_multiples[chunk]);
                 add_choice(&point, &choice);
@@ -121,3 +92,6 @@ void add_products_lanes(const struct products items[VERIFICATIONS_AT_ONCE],
     }
     encode_lanes(&point, encoded);
 }
+
+const struct lanes_path LANES_NAME(lanes_path) = {LANES_NAME(hash), LANES_NAME(prepare_keys),
+                                                  add_products};

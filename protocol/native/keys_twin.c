@@ -1,0 +1,3 @@
+/* The same for any processor, for tests. */
+#define LANES_TWIN
+#include "lanes_keys.h"
