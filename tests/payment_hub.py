@@ -10,6 +10,7 @@ from pathlib import Path
 from payment_fakes import FakeChain, FakeQuotes, FakeTrust, intent_of, signed
 from realtime_devnet.settings import DemoWallet
 from realtime_hub.adapters.qubic_node import NodeAddress, QubicNodes
+from realtime_hub.adapters.sqlite_payment_file import SqlitePaymentFile
 from realtime_hub.adapters.sqlite_payments import SqlitePayments
 from realtime_hub.adapters.system import SystemClock, SystemEntropy
 from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
@@ -80,10 +81,13 @@ async def running_hub(
     faults = faults or WithoutFaults()
     clock = SystemClock()
     nodes = QubicNodes([NodeAddress("127.0.0.1", node_port)], clock, SystemEntropy())
-    with contextlib.closing(SqlitePayments.open(state / "payments.sqlite3")) as journal:
+    with (
+        contextlib.closing(SqlitePaymentFile.open(state / "payments.sqlite3")) as file,
+        contextlib.closing(SqlitePayments(file, fence=file.fence() + 1)) as journal,
+    ):
         watcher = ChainWatcher(
             nodes,
-            journal,
+            file,
             clock,
             WatcherSettings(chain="devnet", resets_expected=True, tick_ms_expected=TICK_MS),
         )

@@ -23,7 +23,7 @@ from realtime_hub.adapters.redis_resumes import RedisResumes
 from realtime_hub.adapters.redis_servers import connect
 from realtime_hub.adapters.redis_trust import RedisTrustLog
 from realtime_hub.adapters.redis_trust_cache import RedisTrustCache
-from realtime_hub.adapters.sqlite_payments import SqlitePayments
+from realtime_hub.adapters.sqlite_payment_file import SqlitePaymentFile
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
 from realtime_hub.auth.administration import Administration
 from realtime_hub.auth.challenges import ChallengeStore
@@ -41,8 +41,10 @@ from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
 from realtime_hub.event_wiring import build_export, event_routes
 from realtime_hub.export.service import EventExport
 from realtime_hub.metrics import Metrics
+from realtime_hub.owner_wiring import OwnerParts, build_ownership
+from realtime_hub.pay.desk import PaymentDesk
 from realtime_hub.pay.model import PaymentChange
-from realtime_hub.pay.service import PaymentService, PaymentSettings
+from realtime_hub.pay.ownership import Ownership
 from realtime_hub.readiness import Readiness, readiness_of
 from realtime_hub.route.service import QuoteService
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
@@ -82,7 +84,7 @@ class Hub:
     book: TrustBook
     auth: AuthService
     quotes: QuoteService
-    payments: PaymentService
+    ownership: Ownership
     keys: WatchedKeys
     export: EventExport
 
@@ -91,17 +93,11 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.watcher.run(), name="chain")
             group.create_task(self.book.run(), name="trust")
-            group.create_task(self._run_auth(), name="administration")
             group.create_task(self.quotes.run(), name="quotes")
-            group.create_task(self.payments.run(), name="payments")
+            group.create_task(self.ownership.run(), name="payments")
             group.create_task(self.engine.run(), name="sessions")
             group.create_task(self._follow_keys(), name="signing keys")
             group.create_task(self.export.run(), name="security events")
-
-    async def _run_auth(self) -> None:
-        # The journal's rows belong to a network, which must be known first.
-        await self.watcher.wait_ready()
-        await self.auth.run()
 
     async def _follow_keys(self) -> None:
         while True:
@@ -109,8 +105,10 @@ class Hub:
             self.keys.refresh()
 
     async def drain(self) -> None:
-        """Send every session elsewhere."""
-        await self.engine.drain()
+        """Send every session elsewhere, and let another process own the payments."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ownership.retire())
+            group.create_task(self.engine.drain())
 
 
 @asynccontextmanager
@@ -124,9 +122,9 @@ async def build_hub(
         keys = WatchedKeys(
             SigningKeyFile(settings.signing_keys_path, settings.key_overlap_ms), clock, entropy
         )
-        journal = SqlitePayments.open(state / _PAYMENTS_FILE)
-        stack.callback(journal.close)
-        watcher = _build_watcher(settings, journal, clock, entropy, stack)
+        file = SqlitePaymentFile.open(state / _PAYMENTS_FILE, shared=settings.redis_url is not None)
+        stack.callback(file.close)
+        watcher = _build_watcher(settings, file, clock, entropy, stack)
         signatures = _build_signatures(settings, clock, metrics)
         stack.callback(signatures.close)
         log, cache, challenges, resumes = _build_shared(settings, watcher, clock, entropy, stack)
@@ -143,6 +141,7 @@ async def build_hub(
             audit=FileAudit(state, clock, entropy),
         )
         book.reset_listeners.append(administration.on_log_reset)
+        desk = PaymentDesk()
         auth = AuthService(
             logins=Logins(
                 verifier=signatures,
@@ -152,7 +151,7 @@ async def build_hub(
                 session_ttl_ms=settings.session_ttl_ms,
             ),
             book=book,
-            administration=administration,
+            orders=desk,
             challenges=challenges,
             clock=clock,
             entropy=entropy,
@@ -168,20 +167,22 @@ async def build_hub(
             entropy,
             lambda: watcher.current_tick,
         )
-        payments = PaymentService(
-            chain=watcher.node,
-            ticks=watcher,
-            journal=journal,
-            trust=auth,
-            quotes=quotes,
-            signatures=signatures,
-            clock=clock,
-            settings=PaymentSettings(
-                tick_offset=settings.tick_offset,
-                settle_within_ms=settings.settle_within_ms,
-                score_floor=((0, settings.payer_score_min),),
+        ownership = build_ownership(
+            OwnerParts(
+                settings=settings,
+                file=file,
+                watcher=watcher,
+                administration=administration,
+                trust=auth,
+                quotes=quotes,
+                signatures=signatures,
+                clock=clock,
+                entropy=entropy,
             ),
+            desk,
+            stack,
         )
+        watcher.listeners.append(administration.on_tick)
         export = build_export(settings, book, lambda: keys.ring, clock, entropy, stack)
         yield _assemble(
             settings,
@@ -189,7 +190,8 @@ async def build_hub(
             book,
             auth,
             quotes,
-            payments,
+            desk,
+            ownership,
             resumes,
             keys,
             [*sources.routes, *event_routes(settings, export)],
@@ -218,7 +220,7 @@ def _build_signatures(settings: HubSettings, clock: Clock, metrics: Metrics) -> 
 
 def _build_watcher(
     settings: HubSettings,
-    journal: SqlitePayments,
+    file: SqlitePaymentFile,
     clock: Clock,
     entropy: Entropy,
     stack: AsyncExitStack,
@@ -234,7 +236,7 @@ def _build_watcher(
     )
     stack.callback(nodes.close)
     return ChainWatcher(
-        nodes, journal, clock, WatcherSettings(chain=settings.chain, resets_expected=on_devnet)
+        nodes, file, clock, WatcherSettings(chain=settings.chain, resets_expected=on_devnet)
     )
 
 
@@ -308,7 +310,8 @@ def _assemble(
     book: TrustBook,
     auth: AuthService,
     quotes: QuoteService,
-    payments: PaymentService,
+    payments: PaymentDesk,
+    ownership: Ownership,
     resumes: ResumeStore,
     keys: WatchedKeys,
     further: Sequence[Route],
@@ -344,7 +347,7 @@ def _assemble(
     )
     engine = SessionEngine(context)
     _listen(context, watcher, auth, quotes, payments, export, metrics)
-    _watch(metrics, watcher, book, payments, export)
+    _watch(metrics, watcher, book, ownership, export)
 
     def readiness() -> Readiness:
         return readiness_of(
@@ -379,7 +382,7 @@ def _assemble(
         book=book,
         auth=auth,
         quotes=quotes,
-        payments=payments,
+        ownership=ownership,
         keys=keys,
         export=export,
     )
@@ -401,7 +404,7 @@ def _listen(
     watcher: ChainWatcher,
     auth: AuthService,
     quotes: QuoteService,
-    payments: PaymentService,
+    payments: PaymentDesk,
     export: EventExport,
     metrics: Metrics,
 ) -> None:
@@ -422,7 +425,6 @@ def _listen(
             metrics.payments.labels(change.status.state.name.lower()).inc()
 
     def on_tick(processed: ProcessedTick) -> None:
-        auth.on_tick(processed)
         quotes.on_tick(watcher.current_tick)
         metrics.ticks.inc()
 
@@ -431,6 +433,7 @@ def _listen(
         auth.listeners.append(export.on_trust_change)
         context.revocation_listeners.append(export.on_session_revoked)
     payments.listeners.append(on_payment_change)
+    payments.gap_listeners.append(context.fanout.on_payment_gap)
     watcher.listeners.append(on_tick)
 
 
@@ -438,14 +441,19 @@ def _watch(
     metrics: Metrics,
     watcher: ChainWatcher,
     book: TrustBook,
-    payments: PaymentService,
+    ownership: Ownership,
     export: EventExport,
 ) -> None:
     metrics.watch("realtime_chain_tick", "Newest tick seen", lambda: watcher.current_tick)
     metrics.watch("realtime_chain_frozen", "1: another network", lambda: watcher.frozen is not None)
     metrics.watch("realtime_backbone_ok", "1: trust is vouched for", lambda: book.backbone_ok)
     metrics.watch("realtime_trust_log_head", "Place in the log", lambda: book.position().offset)
-    metrics.watch("realtime_payments_open", "Payments under way", lambda: payments.open_count)
+    metrics.watch(
+        "realtime_payments_owner",
+        "1: this process writes the journals and broadcasts",
+        lambda: ownership.fence is not None,
+    )
+    metrics.watch("realtime_payments_open", "Payments under way", lambda: ownership.open_count)
     metrics.watch("realtime_events_delivered", "Events taken", lambda: export.counts.delivered)
     metrics.watch("realtime_events_dropped", "Events lost", lambda: export.counts.dropped)
     metrics.watch("realtime_events_refused", "Events refused", lambda: export.counts.refused)

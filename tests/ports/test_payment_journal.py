@@ -5,17 +5,22 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from realtime_hub.adapters.memory_payments import MemoryNetworkMemory, MemoryPaymentJournal
-from realtime_hub.adapters.sqlite_payments import NETWORKS_MAX, JournalLocked, SqlitePayments
+from realtime_hub.adapters.sqlite_payment_file import (
+    NETWORKS_MAX,
+    SqlitePaymentFile,
+    connect,
+)
+from realtime_hub.adapters.sqlite_payments import SqlitePayments
 from realtime_hub.chain.network import KnownTick, NetworkRecord
 from realtime_hub.chain.ports import NetworkMemory
 from realtime_hub.pay.events import JournalCorrupt
-from realtime_hub.pay.ports import JournalFull, PaymentJournal
+from realtime_hub.pay.ports import JournalFenced, JournalFull, JournalLocked, PaymentJournal
 
 NETWORK = b"n" * 32
 PAYMENT = b"p" * 16
@@ -27,15 +32,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "hub" / "payments.sqlite3"
 
 
+@contextmanager
+def writing(path: Path, *, queue_max: int = 4_096) -> Iterator[SqlitePayments]:
+    """Open the file and write to it, alone."""
+    with closing(SqlitePaymentFile.open(path)) as file:
+        term = SqlitePayments(file, fence=file.fence() + 1, queue_max=queue_max)
+        with closing(term):
+            yield term
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 async def journal(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[PaymentJournal]:
-    opened: MemoryPaymentJournal | SqlitePayments = (
-        MemoryPaymentJournal(queue_max=QUEUE_MAX)
-        if request.param == "memory"
-        else SqlitePayments.open(path, queue_max=QUEUE_MAX)
-    )
-    yield opened
-    opened.close()
+    if request.param == "memory":
+        yield MemoryPaymentJournal(queue_max=QUEUE_MAX)
+        return
+    with writing(path, queue_max=QUEUE_MAX) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -43,7 +55,7 @@ def memory(request: pytest.FixtureRequest, path: Path) -> Iterator[NetworkMemory
     if request.param == "memory":
         yield MemoryNetworkMemory()
         return
-    with closing(SqlitePayments.open(path)) as opened:
+    with closing(SqlitePaymentFile.open(path)) as opened:
         yield opened
 
 
@@ -113,61 +125,61 @@ async def test_at_the_bound_only_what_must_be_written_is_taken(tmp_path: Path) -
 
 def stalled(directory: Path, *, queue_max: int) -> SqlitePayments:
     """Return a journal whose file another connection holds, so that nothing is committed."""
-    journal = SqlitePayments.open(directory / "stalled.sqlite3", queue_max=queue_max)
+    file = SqlitePaymentFile.open(directory / "stalled.sqlite3")
+    journal = SqlitePayments(file, fence=1, queue_max=queue_max)
     blocker = sqlite3.connect(directory / "stalled.sqlite3", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    _KEPT.append((journal, blocker))
+    _KEPT.append((file, journal, blocker))
     return journal
 
 
-_KEPT: list[tuple[SqlitePayments, sqlite3.Connection]] = []
+_KEPT: list[tuple[SqlitePaymentFile, SqlitePayments, sqlite3.Connection]] = []
 
 
 @pytest.fixture(autouse=True)
 def _let_go() -> Iterator[None]:
     yield
     while _KEPT:
-        journal, blocker = _KEPT.pop()
+        file, journal, blocker = _KEPT.pop()
         blocker.close()
         journal.close()
+        file.close()
 
 
 async def test_what_waits_is_written_when_the_journal_closes(path: Path) -> None:
-    journal = SqlitePayments.open(path)
-    for number in range(50):
-        journal.append(NETWORK, PAYMENT, bytes([number]), lambda _: None)
-    journal.close()
-    with closing(SqlitePayments.open(path)) as again:
+    with writing(path) as journal:
+        for number in range(50):
+            journal.append(NETWORK, PAYMENT, bytes([number]), lambda _: None)
+    with writing(path) as again:
         assert len(await again.replay(NETWORK)) == 50
         assert again.journal_id == journal.journal_id
         assert await append(again, b"next") == [51]
 
 
 def test_a_second_process_is_kept_out(path: Path) -> None:
-    with closing(SqlitePayments.open(path)), pytest.raises(JournalLocked, match="in use"):
-        SqlitePayments.open(path)
-    with closing(SqlitePayments.open(path)):
+    with writing(path), pytest.raises(JournalLocked, match="in use"):
+        SqlitePaymentFile.open(path)
+    with writing(path):
         program = (
             "import sys, pathlib\n"
-            "from realtime_hub.adapters.sqlite_payments import JournalLocked, SqlitePayments\n"
-            "try: SqlitePayments.open(pathlib.Path(sys.argv[1]))\n"
-            "except JournalLocked: sys.exit(7)\n"
+            "from realtime_hub.pay.ports import JournalLocked as Locked\n"
+            "from realtime_hub.adapters.sqlite_payment_file import SqlitePaymentFile as File\n"
+            "try: File.open(pathlib.Path(sys.argv[1]), shared=True)\n"
+            "except Locked: sys.exit(7)\n"
         )
         done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
         assert done.returncode == 7
 
 
 def test_the_journal_is_for_its_owners_eyes(path: Path) -> None:
-    with closing(SqlitePayments.open(path)):
+    with writing(path):
         assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_journal_survives_a_power_cut_by_its_settings(path: Path) -> None:
-    with closing(SqlitePayments.open(path)) as journal:
-        connection = journal._connect()
+    with writing(path), closing(connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-        connection.close()
 
 
 @pytest.mark.parametrize(
@@ -182,13 +194,12 @@ def test_a_journal_survives_a_power_cut_by_its_settings(path: Path) -> None:
     ids=["body", "payment", "network", "missing", "moved"],
 )
 async def test_a_changed_record_is_refused_loudly(path: Path, damage: str) -> None:
-    journal = SqlitePayments.open(path)
-    await append(journal, b"a", b"b", b"c")
-    journal.close()
+    with writing(path) as journal:
+        await append(journal, b"a", b"b", b"c")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(damage)
         connection.commit()
-    with closing(SqlitePayments.open(path)) as again, pytest.raises(JournalCorrupt):
+    with writing(path) as again, pytest.raises(JournalCorrupt):
         await again.replay(NETWORK)
 
 
@@ -196,7 +207,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(path: Path) -> N
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(JournalCorrupt):
-        SqlitePayments.open(path)
+        SqlitePaymentFile.open(path)
     assert path.read_bytes() == b"not a database" * 100
 
 
@@ -204,12 +215,12 @@ def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(path: Path) -> N
 async def test_a_disk_that_fails_holds_records_back_and_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime_hub.adapters.sqlite_payments.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("realtime_hub.adapters.sqlite_payment_file.BUSY_TIMEOUT_S", 0.05)
     journal = stalled(tmp_path, queue_max=10)
     appending = asyncio.create_task(append(journal, b"a", b"b"))
     await becomes(journal, failing=True)
     assert not appending.done()
-    _, blocker = _KEPT[-1]
+    *_, blocker = _KEPT[-1]
     blocker.execute("ROLLBACK")
     assert await appending == [1, 2]
     await becomes(journal, failing=False)
@@ -237,10 +248,51 @@ async def test_networks_come_back_the_latest_used_first(memory: NetworkMemory) -
 
 
 async def test_the_durable_memory_keeps_the_networks_last_used(path: Path) -> None:
-    with closing(SqlitePayments.open(path)) as memory:
+    with closing(SqlitePaymentFile.open(path)) as memory:
         for number in range(NETWORKS_MAX + 2):
             await memory.save(network(number))
-    with closing(SqlitePayments.open(path)) as memory:
+    with closing(SqlitePaymentFile.open(path)) as memory:
         assert [one.network_id[0] for one in await memory.load()] == list(
             reversed(range(2, NETWORKS_MAX + 2))
         )
+
+
+@pytest.fixture
+def two_workers(path: Path) -> Iterator[tuple[SqlitePaymentFile, SqlitePaymentFile]]:
+    """The file as two workers of one hub have it open."""
+    with (
+        closing(SqlitePaymentFile.open(path, shared=True)) as one,
+        closing(SqlitePaymentFile.open(path, shared=True)) as other,
+    ):
+        yield one, other
+
+
+async def test_a_newer_term_of_writing_ends_the_older_one_in_the_file_itself(
+    two_workers: tuple[SqlitePaymentFile, SqlitePaymentFile],
+) -> None:
+    one, other = two_workers
+    with closing(SqlitePayments(one, fence=1)) as old:
+        assert await append(old, b"a") == [1]
+        with closing(SqlitePayments(other, fence=2)) as new:
+            late: list[int] = []
+            old.append(NETWORK, PAYMENT, b"late", late.append, must=True)
+            async with asyncio.timeout(5):
+                while not old.fenced:  # noqa: ASYNC110 - a thread sets it
+                    await asyncio.sleep(0.001)
+            assert old.failing is not None
+            assert await append(new, b"b") == [2]
+            assert [one.body for one in await new.replay(NETWORK)] == [b"a", b"b"]
+            assert late == []
+            with pytest.raises(JournalFull, match="another process"):
+                old.append(NETWORK, PAYMENT, b"refused", late.append)
+
+
+def test_a_term_that_is_over_does_not_begin_again(
+    two_workers: tuple[SqlitePaymentFile, SqlitePaymentFile],
+) -> None:
+    one, other = two_workers
+    SqlitePayments(one, fence=5).close()
+    assert other.fence() == 5
+    for fence in (4, 5):
+        with pytest.raises(JournalFenced, match="term 5"):
+            SqlitePayments(other, fence=fence)

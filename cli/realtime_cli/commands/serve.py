@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     settings = layers.hub({name: getattr(options, name) for name in _OPTIONS})
     start_log(options, settings.log_level)
 
-    from realtime_hub.adapters.sqlite_payments import JournalLocked
     from realtime_hub.config import SettingsError
+    from realtime_hub.pay.ports import JournalLocked
     from realtime_hub.server import HubInfo, run_hub
     from realtime_protocol.registry import RegistryError
 

@@ -376,6 +376,9 @@ class PaymentRun:
     def _take_reply(self, reply: PayReply, txid: bytes, prepared: PrepareReply) -> None:
         """Take the hub's promise, in the read loop, before any status that follows it."""
         self.payment.attempt = reply.attempt
+        if self._begun_before:
+            # It may be at its end already, and then nothing more is pushed.
+            self._ask_now = True
         if self.payment.status is None:
             first = PaymentStatus(
                 reply.payment_id, 0, reply.state, prepared.tick, txid, PaymentLevel.NONE
@@ -398,7 +401,8 @@ class PaymentRun:
                     continue
                 if status.txid not in self._txids:  # Of a payment begun elsewhere.
                     raise PaymentFailedError(status)
-            await self._wait()
+            if not self._ask_now:
+                await self._wait()
             if self._ask_now:
                 await self._ask()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from realtime_hub.chain.network import NetworkRecord
 from realtime_hub.pay.ports import JournalFull, JournalRecord
@@ -61,6 +62,10 @@ class MemoryNetworkMemory:
 
     def __init__(self) -> None:
         self._records: dict[bytes, NetworkRecord] = {}
+
+    def joining(self) -> AbstractContextManager[bool]:
+        """See NetworkMemory."""
+        return nullcontext(True)
 
     async def load(self) -> Sequence[NetworkRecord]:
         """See NetworkMemory."""

@@ -235,11 +235,13 @@ class Administration:
 
     async def recover(self) -> None:
         """Take up what was open when the process ended: the pending changes stand again."""
-        for change in await self._journal.open_changes():
-            self._open[change.digest] = change
-            if change.target_tick + CONTRACT_LAG_TICKS >= self._chain.current_tick:
-                settings = _decode_settings(parse_transaction(change.signed_tx))
-                await self._push(change, settings)
+        async with self._taking:
+            # What another process followed meanwhile may be at its end.
+            self._open = {one.digest: one for one in await self._journal.open_changes()}
+            for change in list(self._open.values()):
+                if change.target_tick + CONTRACT_LAG_TICKS >= self._chain.current_tick:
+                    settings = _decode_settings(parse_transaction(change.signed_tx))
+                    await self._push(change, settings)
         self._moved.set()
 
     async def run(self) -> None:

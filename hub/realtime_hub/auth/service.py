@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Raw
 
-from realtime_hub.auth.administration import Administration, ProcessedTick
 from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
 from realtime_hub.auth.login import Logins, ProvenLogin
 from realtime_hub.auth.model import TrustChange, VerifiedWallet
@@ -32,6 +31,14 @@ REST_CHALLENGE_TTL_MS: Final = 300_000
 _CHALLENGE_ID_BYTES: Final = 16
 
 
+class TrustOrders(Protocol):
+    """Takes an administrator's signed transaction, here or at the process that owns them."""
+
+    async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None) -> TrustSetReply:
+        """Take it; raise RequestError."""
+        ...
+
+
 class AuthService:
     """One entrance to logins, trust and its administration."""
 
@@ -40,7 +47,7 @@ class AuthService:
         *,
         logins: Logins,
         book: TrustBook,
-        administration: Administration,
+        orders: TrustOrders,
         challenges: ChallengeStore,
         clock: Clock,
         entropy: Entropy,
@@ -48,7 +55,7 @@ class AuthService:
     ) -> None:
         self._logins = logins
         self._book = book
-        self._administration = administration
+        self._orders = orders
         self._challenges = challenges
         self._clock = clock
         self._entropy = entropy
@@ -197,13 +204,4 @@ class AuthService:
 
     async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None = None) -> TrustSetReply:
         """Take an administrator's signed transaction."""
-        return await self._administration.set_trust(signed_tx, admin=admin)
-
-    def on_tick(self, processed: ProcessedTick) -> None:
-        """Tell that the chain moved on."""
-        self._administration.on_tick(processed)
-
-    async def run(self) -> None:
-        """Take up what was open, then follow the administrator's changes for ever."""
-        await self._administration.recover()
-        await self._administration.run()
+        return await self._orders.set_trust(signed_tx, admin=admin)

@@ -1,6 +1,7 @@
 """What the chain domain needs from outside."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from realtime_hub.chain.model import Entity, TickInfo
@@ -52,6 +53,10 @@ class NodePort(Protocol):
 
 class NetworkMemory(Protocol):
     """Remembers by what each network can be told apart, through restarts."""
+
+    def joining(self) -> AbstractContextManager[bool]:
+        """Hold other workers back while one finds out which network this is; False if one does."""
+        ...
 
     async def load(self) -> Sequence[NetworkRecord]:
         """Return the records, the latest used first."""

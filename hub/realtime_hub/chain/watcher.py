@@ -163,6 +163,12 @@ class ChainWatcher:
         """Find out which network this is: a remembered one, or one to remember from now on."""
         if info.tick <= info.initial_tick:
             return  # Nothing is processed yet, so nothing can be compared.
+        with self._memory.joining() as alone:
+            # Two workers that begin together must not give one network two names.
+            if alone:
+                await self._compare_or_begin(info)
+
+    async def _compare_or_begin(self, info: TickInfo) -> None:
         generation = self.node.generation
         for record in await self._memory.load():
             if record.chain != self._settings.chain:

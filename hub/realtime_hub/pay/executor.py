@@ -72,7 +72,9 @@ class PaymentExecutor:
         self._to_send.set()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled, at once on what was recovered: its ticks may be near."""
+        self._to_send.set()
+        self._to_resolve.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_for_ever())
             group.create_task(self._resolve_for_ever())

@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from realtime_hub.chain.model import Entity, ProcessedTick
+from realtime_hub.pay.model import PaymentChange, StreamRead
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import Intent, Quote, Trust
+from realtime_protocol.messages import (
+    Intent,
+    PaymentStatus,
+    PayReply,
+    PayRequest,
+    Position,
+    PrepareReply,
+    PrepareRequest,
+    Quote,
+    Trust,
+    TrustSetReply,
+)
 
 
 class QubicPaymentPort(Protocol):
@@ -128,6 +140,14 @@ class JournalRecord:
     body: bytes
 
 
+class JournalLocked(Exception):  # noqa: N818 - says what is the matter
+    """Another process has the journal, or is in the middle of a write."""
+
+
+class JournalFenced(Exception):  # noqa: N818 - says what is the matter
+    """A newer term of writing has begun."""
+
+
 class JournalFull(Exception):  # noqa: N818 - a state of the journal, not a mistake of the caller
     """The queue of records that wait for the disk is at its bound; try again in a moment."""
 
@@ -173,4 +193,104 @@ class PaymentJournal(Protocol):
 
     async def replay(self, network_id: bytes) -> Sequence[JournalRecord]:
         """Return the network's records in order; JournalCorrupt when any isn't as written."""
+        ...
+
+
+class Owner(Protocol):
+    """The one process that writes the journals and broadcasts, as seen from any worker."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no payment is taken now, for people; None when all is well."""
+        ...
+
+    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+        """Return the transaction to sign."""
+        ...
+
+    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+        """Take a signed transaction; it is durable once this returns."""
+        ...
+
+    async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
+        """Return where a payment of this wallet stands."""
+        ...
+
+    async def read_stream(
+        self, wallet: PublicKey, *, as_payer: bool, since: Position | None
+    ) -> StreamRead:
+        """Read a wallet's payments at one point of the stream."""
+        ...
+
+    async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None) -> TrustSetReply:
+        """Take an administrator's signed transaction."""
+        ...
+
+    def block(self, wallet: PublicKey) -> None:
+        """The wallet was blocked."""
+        ...
+
+    def unblock(self, wallet: PublicKey) -> None:
+        """The wallet isn't blocked any more."""
+        ...
+
+
+class LeaseUnavailable(Exception):  # noqa: N818 - a state of the lease, not a mistake
+    """Who owns can't be told or changed now."""
+
+
+class OwnerLease(Protocol):
+    """Says which process owns. It is lost by silence: then the process must not act any more."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this process owns at this moment, by its own clock."""
+        ...
+
+    async def acquire(self, *, floor: int) -> int | None:
+        """Take the lease: a fence above *floor* and above all before; None when another has it.
+
+        LeaseUnavailable when that can't be told.
+        """
+        ...
+
+    async def renew(self) -> bool:
+        """Prolong it; False when another has it. LeaseUnavailable when that can't be told."""
+        ...
+
+    async def release(self) -> None:
+        """Give it up, so that another need not wait for its end."""
+        ...
+
+
+class OwnerLink(Protocol):
+    """A way to the process that owns."""
+
+    async def follow(self, desk: "Desk") -> None:
+        """Serve *desk* through the owner until it can't be reached any more."""
+        ...
+
+
+class Desk(Protocol):
+    """Where a worker's sessions come with payments: it is told who serves them."""
+
+    @property
+    def heard(self) -> Position | None:
+        """Up to where changes were delivered; None before any owner was known."""
+        ...
+
+    def open(self, owner: Owner, head: Position, changes: Sequence[PaymentChange] | None) -> None:
+        """Be served by *owner*, after *changes*: those since `heard`, None if they are lost."""
+        ...
+
+    def take(self, change: PaymentChange) -> None:
+        """Take a further change."""
+        ...
+
+    def explain(self, why: str) -> None:
+        """Tell why there is no owner, for people."""
+        ...
+
+    def close(self, owner: Owner, why: str) -> None:
+        """That owner serves no more; *why* is for people."""
         ...

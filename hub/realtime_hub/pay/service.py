@@ -143,6 +143,10 @@ class PaymentService:
         await self.recover()
         await self.executor.run()
 
+    def close(self) -> None:
+        """Hear of no further tick; the tasks of :meth:`run` have ended before."""
+        self._ticks.listeners.remove(self.executor.on_tick)
+
     async def recover(self) -> None:
         """Wait for the network, then read its payments back; JournalCorrupt stops the hub."""
         await self._ticks.wait_ready()
@@ -195,6 +199,10 @@ class PaymentService:
         """Return a wallet's changes after *position*; None when they can't all be had."""
         self._require_recovered()
         return self._stream.since(position, wallet)
+
+    def all_changes_since(self, position: Position) -> list[PaymentChange] | None:
+        """Return everybody's changes after *position*; None when they can't all be had."""
+        return self._stream.all_since(position)
 
     async def read_stream(
         self, wallet: PublicKey, *, as_payer: bool, since: Position | None

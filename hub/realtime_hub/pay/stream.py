@@ -48,10 +48,13 @@ class PaymentStream:
 
         None when they can't all be had: another epoch, a position ahead, or too long ago.
         """
+        later = self.all_since(position)
+        if later is None:
+            return None
+        return [change for change in later if wallet in (change.payer, change.payee)]
+
+    def all_since(self, position: Position) -> list[PaymentChange] | None:
+        """Return every change after *position*; None when they can't all be had."""
         if position.epoch != self._epoch or not self._begin <= position.offset <= self._head:
             return None
-        return [
-            change
-            for change in self._changes
-            if change.offset > position.offset and wallet in (change.payer, change.payee)
-        ]
+        return [change for change in self._changes if change.offset > position.offset]

@@ -125,6 +125,10 @@ class QuoteService:
         """Return a quote that was given, also for a while after its end; None when forgotten."""
         return self._remembered.get(quote_id)
 
+    def adopt(self, intent: Intent, quote: Quote) -> None:
+        """Know a quote that another worker of this hub gave."""
+        self._remember(intent, quote)
+
     def refresh(self) -> None:
         """Take up a changed catalogue or changed health; what changed for a stream follows."""
         self._selector = self._new_selector()

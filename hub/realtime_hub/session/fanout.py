@@ -201,6 +201,12 @@ class Fanout:
             subscription.offer(offset, urgency, *messages)
             self._counters.push(PushType.PAYMENT_STATUS)
 
+    def on_payment_gap(self) -> None:
+        """Changes of payments were missed: whoever follows some reads the state again."""
+        for session in list(self._registry.connections):
+            if any(one.channel.kind.scope == "pay" for one in session.subscriptions.values()):
+                session.fail(CloseCode.POSITION_LOST)
+
 
 def trust_state(entry: WalletTrust, *, now_ms: int) -> TrustChanged:
     """Return what stands of a wallet, as one who missed changes is told."""

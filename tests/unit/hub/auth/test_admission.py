@@ -15,6 +15,7 @@ from realtime_hub.auth.ports import CachedRecord
 from realtime_hub.auth.service import AuthService
 from realtime_hub.auth.stewardship import ForgetfulMemory, Stewardship
 from realtime_hub.auth.trust import TrustBook
+from realtime_hub.pay.desk import PaymentDesk
 from realtime_hub.signatures import SignatureChecks
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -122,7 +123,7 @@ class Fleet:
                 session_ttl_ms=1_000,
             ),
             book=self.book,
-            administration=None,  # type: ignore[arg-type]  # nothing here administers
+            orders=PaymentDesk(),
             challenges=MemoryChallenges(self.clock),
             clock=self.clock,
             entropy=SeededEntropy(),
