@@ -8,6 +8,8 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +18,8 @@ from realtime_cli.errors import UsageError
 from realtime_cli.findings import Finding, fine, hint, wrong
 from realtime_cli.seeds import demo_identities
 from realtime_cli.settings import Layers
-from realtime_hub.config import HubSettings, SettingsError, check_settings
+from realtime_devnet.settings import DevnetSettings
+from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError, check_settings
 
 PACKAGES: Final = ("msgspec", "pynacl", "websockets")
 HUB_PACKAGES: Final = ("uvloop", "uvicorn", "httptools", "starlette", "redis")
@@ -48,47 +51,87 @@ def _version_of(package: str) -> str | None:
         return None
 
 
-def check_settings_of(read_layers: Callable[[], Layers]) -> tuple[Finding, HubSettings | None]:
-    """Read and check all settings; return the hub's when they can be used."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was read; *devnet* is None where the hub belongs to another chain."""
+
+    hub: HubSettings
+    devnet: DevnetSettings | None
+
+
+def check_settings_of(read_layers: Callable[[], Layers]) -> tuple[Finding, Settings | None]:
+    """Read and check all settings; return them when they can be used."""
     name = "settings"
     try:
         layers = read_layers()
-        settings = layers.hub()
-        layers.devnet()
-        check_settings(settings, demo_identities=demo_identities(layers))
+        hub, devnet = layers.hub(), layers.devnet()
+        check_settings(hub, demo_identities=demo_identities(layers))
     except (UsageError, SettingsError) as error:
         return wrong(name, str(error), "mend that setting (docs/reference/settings.md)"), None
-    return fine(name, f"chain {settings.chain}, hub at {settings.uri}"), settings
+    found = Settings(hub, devnet if hub.chain == DEVNET_CHAIN else None)
+    return fine(name, f"chain {hub.chain}, hub at {hub.uri}"), found
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """A port that a setting names, and how its owner is known when it is there already."""
+
+    setting: str
+    host: str
+    number: int
+    owner: str
+    trouble_at: Callable[[str], str | None]
+    """Gets the port's URL; OSError, ValueError or HTTPException when the owner doesn't answer."""
+
+    @property
+    def url(self) -> str:
+        """Where the owner would be reached from here."""
+        near = _ANYWHERE.get(self.host, self.host)
+        return f"http://{f'[{near}]' if ':' in near else near}:{self.number}"
 
 
 def check_ports(settings: HubSettings) -> Iterator[Finding]:
     """Tell whether the hub's two ports are free, or a hub is there already and ready."""
-    yield _check_port("port", settings.host, settings.port, _trouble_of_hub)
-    yield _check_port("admin_port", settings.admin_host, settings.admin_port, _trouble_of_admin)
+    public = _Port("hub.port", settings.host, settings.port, "hub", _trouble_of_hub)
+    yield _check_port(public)
+    host, number = settings.admin_host, settings.admin_port
+    yield _check_port(_Port("hub.admin_port", host, number, "hub", _trouble_of_admin))
 
 
-def _check_port(key: str, host: str, port: int, trouble_of: Callable[[str], str | None]) -> Finding:
-    name, variable = f"hub.{key}", f"REALTIME_HUB_{key.upper()}"
-    if port == 0:
+def check_devnet_ports(settings: DevnetSettings) -> Iterator[Finding]:
+    """Tell it of the devnet's ports. Its node is taken at the word of its HTTP API."""
+    host = settings.host
+    http = _Port("devnet.http_port", host, settings.http_port, "devnet", _trouble_of_devnet)
+    yield _check_port(http)
+    node = _Port(
+        "devnet.node_port",
+        host,
+        settings.node_port,
+        "devnet",
+        lambda _: _trouble_of_devnet(http.url),
+    )
+    yield _check_port(node)
+
+
+def _check_port(port: _Port) -> Finding:
+    name, place, owner = port.setting, f"{port.host}:{port.number}", port.owner
+    if port.number == 0:
         return fine(name, "the system chooses one")
-    problem = _try_to_listen(host, port)
+    problem = _try_to_listen(port.host, port.number)
     if problem is None:
-        return fine(name, f"{host}:{port} is free", state="free")
-    move = f"set {name} ({variable}) to another port"
+        return fine(name, f"{place} is free", state="free")
+    move = f"set {name} (REALTIME_{name.upper().replace('.', '_')}) to another port"
     if problem.errno != errno.EADDRINUSE:
-        return wrong(name, f"can't listen on {host}:{port}: {problem.strerror}", move)
-    near = _ANYWHERE.get(host, host)
+        return wrong(name, f"can't listen on {place}: {problem.strerror}", move)
     try:
-        trouble = trouble_of(f"http://{f'[{near}]' if ':' in near else near}:{port}")
-    except (OSError, ValueError):
+        trouble = port.trouble_at(port.url)
+    except (OSError, ValueError, HTTPException):
         return wrong(
-            name, f"{host}:{port} is taken, and not by a hub", f"{move}, or stop what is there"
+            name, f"{place} is taken, and not by a {owner}", f"{move}, or stop what is there"
         )
     if trouble is not None:
-        return wrong(
-            name, f"the hub on {host}:{port} isn't ready: {trouble}", "see its log", state="hub"
-        )
-    return fine(name, f"a hub runs on {host}:{port}", state="hub")
+        return wrong(name, f"the {owner} on {place} isn't ready: {trouble}", "see its log")
+    return fine(name, f"a {owner} runs on {place}", state=owner)
 
 
 def _try_to_listen(host: str, port: int) -> OSError | None:
@@ -117,6 +160,11 @@ def _trouble_of_admin(url: str) -> None:
         raise ValueError("no hub's answer")
 
 
+def _trouble_of_devnet(url: str) -> None:
+    if b"tickInfo" not in _get(f"{url}/live/v1/tick-info"):
+        raise ValueError("no devnet's answer")
+
+
 def _get(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=PROBE_S_MAX) as answer:  # noqa: S310  (http)
@@ -132,8 +180,7 @@ def check_redis(url: str | None) -> Finding:
     name = "redis"
     if url is None:
         return fine(name, "none is set: one hub alone needs none")
-    parts = urlsplit(url)  # The URL itself may hold a password.
-    place = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+    place = urlsplit(url).netloc.rpartition("@")[2]  # Before it there may be a password.
     try:
         from realtime_hub.adapters.redis_servers import trouble_at
     except ModuleNotFoundError as error:

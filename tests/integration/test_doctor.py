@@ -27,6 +27,8 @@ async def test_it_recognises_the_running_hub_and_its_redis(tmp_path: Path) -> No
         async with running_stack(tmp_path, hub=("--redis-url", redis.url)) as info:
             hub, admin = urlsplit(info.url).port, urlsplit(info.admin_url).port
             settings = f'[hub]\nport = {hub}\nadmin_port = {admin}\nredis_url = "{redis.url}"\n'
+            node, http = info.node.rpartition(":")[2], urlsplit(info.http).port
+            settings += f"[devnet]\nnode_port = {node}\nhttp_port = {http}\n"
             (tmp_path / "realtime.toml").write_text(settings, encoding="utf-8")
             done = await asyncio.to_thread(run_doctor, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -34,5 +36,7 @@ async def test_it_recognises_the_running_hub_and_its_redis(tmp_path: Path) -> No
     texts = {finding["name"]: finding["text"] for finding in report["findings"]}
     assert texts["hub.port"] == f"a hub runs on 127.0.0.1:{hub}"
     assert texts["hub.admin_port"] == f"a hub runs on 127.0.0.1:{admin}"
+    assert texts["devnet.http_port"] == f"a devnet runs on 127.0.0.1:{http}"
+    assert texts["devnet.node_port"] == f"a devnet runs on 127.0.0.1:{node}"
     assert texts["redis"] == f"127.0.0.1:{redis.port} answers"
     assert all(rate["per_s"] > 0 for rate in report["rates"].values())

@@ -54,10 +54,10 @@ def test_dev_warns_before_it_starts_anything(tmp_path: Path) -> None:
 def test_doctor_says_that_it_is_wrong_and_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REALTIME_HUB_PORT", "0")
-    monkeypatch.setenv("REALTIME_HUB_ADMIN_PORT", "0")
+    for port in ("HUB_PORT", "HUB_ADMIN_PORT", "DEVNET_NODE_PORT", "DEVNET_HTTP_PORT"):
+        monkeypatch.setenv(f"REALTIME_{port}", "0")
     with start(tmp_path, "doctor") as process:
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "wrong  signatures      pure Python, about 100 times slower than native" in out
+    assert "wrong  signatures        pure Python, about 100 times slower than native" in out
     assert REMEDY in out

@@ -14,6 +14,7 @@ from realtime_cli.console import Console
 from realtime_cli.findings import Finding, Level
 from realtime_cli.machine import describe_machine
 from realtime_cli.place_checkup import (
+    check_devnet_ports,
     check_file_limit,
     check_packages,
     check_ports,
@@ -69,16 +70,18 @@ def look(options: argparse.Namespace) -> Iterator[Finding]:
     finding, settings = check_settings_of(partial(layers_of, options))
     yield finding
     if settings is not None:
-        yield from check_ports(settings)
-        yield check_redis(settings.redis_url)
-        yield check_file_limit(settings)
+        yield from check_ports(settings.hub)
+        if settings.devnet is not None:
+            yield from check_devnet_ports(settings.devnet)
+        yield check_redis(settings.hub.redis_url)
+        yield check_file_limit(settings.hub)
 
 
 def _show(console: Console, finding: Finding) -> None:
     mark = console.paint(f"{finding.level.value:<5}", _COLOURS[finding.level])
-    console.line(f"  {mark}  {finding.name:<14}  {finding.text}")
+    console.line(f"  {mark}  {finding.name:<16}  {finding.text}")
     if finding.remedy is not None:
-        console.line(f"         {'':<14}  -> {finding.remedy}")
+        console.line(f"         {'':<16}  -> {finding.remedy}")
 
 
 def _show_rates(console: Console, rates: dict[str, float]) -> None:

@@ -18,6 +18,7 @@ from realtime_cli.errors import UsageError
 from realtime_cli.findings import Finding, Level
 from realtime_cli.main import main
 from realtime_cli.settings import Layers
+from realtime_devnet.settings import DevnetSettings
 from realtime_hub.config import HubSettings
 from realtime_protocol.schnorrq import ENGINE
 
@@ -28,8 +29,8 @@ Run = Callable[..., tuple[int, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run it in an empty folder, with ports that the system chooses, without measuring."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REALTIME_HUB_PORT", "0")
-    monkeypatch.setenv("REALTIME_HUB_ADMIN_PORT", "0")
+    for port in ("HUB_PORT", "HUB_ADMIN_PORT", "DEVNET_NODE_PORT", "DEVNET_HTTP_PORT"):
+        monkeypatch.setenv(f"REALTIME_{port}", "0")
     rates = {"sign": 30_000.0, signature_checkup.YARDSTICK: 20_000.0}
     monkeypatch.setattr(doctor, "measure_rates", lambda now_s: rates)
 
@@ -63,7 +64,7 @@ def test_a_wrong_setting_is_wrong_and_what_follows_is_not_looked_at(
     monkeypatch.setenv("REALTIME_HUB_PROT", "1")
     status, out = run()
     assert status == 1
-    assert "wrong  settings        REALTIME_HUB_PROT: unknown variable; did you mean" in out
+    assert "wrong  settings          REALTIME_HUB_PROT: unknown variable; did you mean" in out
     assert "-> mend that setting" in out
     assert "hub.port" not in out
     assert out.endswith("Something is wrong; see -> for what to do.\n")
@@ -160,6 +161,37 @@ def test_the_admin_port_is_known_by_its_metrics(serve: Callable[[int, bytes], in
     assert check_admin_port(serve(200, b"other_sessions 1.0")).level is Level.WRONG
 
 
+def test_what_speaks_another_protocol_is_not_a_hub() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(4_096)
+                caller.sendall(b"-ERR unknown command\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        finding = check_port(listener.getsockname()[1])
+        answering.join()
+    assert finding.text.endswith("is taken, and not by a hub")
+
+
+def test_the_devnets_node_is_taken_at_the_word_of_its_http(
+    serve: Callable[[int, bytes], int],
+) -> None:
+    http, node = serve(200, b'{"tickInfo": {"tick": 7}}'), serve(200, b"")
+    running = list(place_checkup.check_devnet_ports(DevnetSettings(http_port=http, node_port=node)))
+    assert [finding.text for finding in running] == [
+        f"a devnet runs on 127.0.0.1:{http}",
+        f"a devnet runs on 127.0.0.1:{node}",
+    ]
+    alone = list(place_checkup.check_devnet_ports(DevnetSettings(http_port=0, node_port=node)))
+    assert alone[1].text == f"127.0.0.1:{node} is taken, and not by a devnet"
+    assert alone[1].remedy is not None
+    assert "set devnet.node_port (REALTIME_DEVNET_NODE_PORT)" in alone[1].remedy
+
+
 def test_an_address_of_another_machine_is_wrong() -> None:
     finding = next(place_checkup.check_ports(HubSettings(host="192.0.2.1", port=8080)))
     assert finding.level is Level.WRONG
@@ -178,6 +210,12 @@ def test_no_redis_is_fine_and_a_silent_one_is_wrong_without_its_password() -> No
     assert finding.level is Level.WRONG
     assert finding.text.startswith(f"127.0.0.1:{port} doesn't answer: ")
     assert "hush" not in finding.text
+    silent = place_checkup.check_redis(
+        f"redis+sentinel://:hush@127.0.0.1:{port},127.0.0.1:{port}/realtime/0"
+    )
+    assert silent.level is Level.WRONG
+    assert silent.text.startswith(f"127.0.0.1:{port},127.0.0.1:{port} doesn't answer: ")
+    assert "hush" not in silent.text
     unreadable = place_checkup.check_redis("http://:hush@127.0.0.1")
     assert unreadable.level is Level.WRONG
     assert "hush" not in unreadable.text
