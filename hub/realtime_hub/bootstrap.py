@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,6 +40,7 @@ from realtime_hub.clock import Clock, Entropy
 from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
 from realtime_hub.event_wiring import build_export, event_routes
 from realtime_hub.export.service import EventExport
+from realtime_hub.keys import Purpose
 from realtime_hub.metrics import Metrics
 from realtime_hub.owner_wiring import OwnerParts, build_ownership
 from realtime_hub.pay.desk import PaymentDesk
@@ -60,7 +61,8 @@ from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits, TokenBucket
-from realtime_protocol.messages import TrustStatus
+from realtime_protocol.messages import Quote, TrustStatus
+from realtime_protocol.quote_signature import sign_quote
 from realtime_protocol.schnorrq import IMPLEMENTATION, is_native
 
 logger = logging.getLogger(__name__)
@@ -166,6 +168,7 @@ async def build_hub(
             ),
             entropy,
             lambda: watcher.current_tick,
+            sign=_quote_signer(keys, clock) if settings.sign_quotes else None,
         )
         ownership = build_ownership(
             OwnerParts(
@@ -216,6 +219,14 @@ def _build_signatures(settings: HubSettings, clock: Clock, metrics: Metrics) -> 
         lambda: signatures.pending,
     )
     return signatures
+
+
+def _quote_signer(keys: WatchedKeys, clock: Clock) -> Callable[[Quote], Quote]:
+    def sign(quote: Quote) -> Quote:
+        key = keys.ring.signing(Purpose.QUOTE, clock.now_ms())
+        return sign_quote(key.seed, quote)
+
+    return sign
 
 
 def _build_watcher(

@@ -142,6 +142,9 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     catalog_file: Path | None = None
     """networkx node-link JSON with further routes."""
 
+    sign_quotes: bool = False
+    """Sign each quote that is delivered, so that it can be shown to others; about 0.05 ms each."""
+
     sessions_per_ip_max: Count = 64
     upgrades_per_ip_per_s: Count = 10
     sessions_per_wallet_max: Count = 16

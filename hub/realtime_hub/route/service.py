@@ -76,11 +76,14 @@ class QuoteService:
         health: RouteHealthPort,
         entropy: Entropy,
         current_tick: Callable[[], int],
+        *,
+        sign: Callable[[Quote], Quote] | None = None,
     ) -> None:
         self._catalog = catalog
         self._health = health
         self._entropy = entropy
         self._current_tick = current_tick
+        self._sign = sign
         self._graph_version = 0
         self._selector = self._new_selector()
         self._remembered: OrderedDict[bytes, QuotedRoute] = OrderedDict()
@@ -193,6 +196,8 @@ class QuoteService:
         )
 
     def _remember(self, intent: Intent, quote: Quote) -> Quote:
+        if self._sign is not None:
+            quote = self._sign(quote)
         if quote.route is not None:
             self._remembered[quote.quote_id] = QuotedRoute(intent, quote)
             if len(self._remembered) > QUOTES_REMEMBERED_MAX:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from realtime_protocol.decision import (
     AUDIENCE_LETTERS_MAX,
@@ -160,3 +162,44 @@ def test_a_full_keeper_lets_go_of_what_runs_out_first() -> None:
         False,
         True,
     ]
+
+
+@st.composite
+def decisions(draw: st.DrawFn) -> Decision:
+    """Any decision that fits."""
+    uints = st.integers(0, INTEGER_MAX)
+    issued_ms, fresh_ms, stale_ms = sorted(draw(st.lists(uints, min_size=3, max_size=3)))
+    letters = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+    return replace(
+        DECISION,
+        wallet=draw(st.binary(min_size=32, max_size=32)),
+        status=draw(st.sampled_from(TrustStatus)),
+        score=draw(st.integers(0, 100)),
+        seq=draw(uints),
+        epoch=draw(st.binary(min_size=8, max_size=8)),
+        issued_ms=issued_ms,
+        fresh_until_ms=fresh_ms,
+        stale_until_ms=stale_ms,
+        audience=draw(st.text(letters, min_size=1, max_size=38)),
+        session_key=draw(st.none() | st.binary(min_size=32, max_size=32)),
+        nonce=draw(st.none() | st.text(letters, min_size=1, max_size=22)),
+    )
+
+
+@given(decisions(), st.integers(0, 254), st.integers(1, 255))
+def test_any_decision_comes_back_and_no_byte_of_it_can_be_changed(
+    decision: Decision, at: int, mask: int
+) -> None:
+    signed = sign_decision(SEED, decision)
+    keys = {decision.key_id: session_public_key(SEED)}
+    assert verify_decision(signed, keys, audience=decision.audience) == decision
+    at %= len(signed)
+    bent = signed[:at] + bytes([signed[at] ^ mask]) + signed[at + 1 :]
+    with pytest.raises(DecisionRefused):
+        verify_decision(bent, keys, audience=decision.audience)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    with pytest.raises(DecisionRefused):
+        parse_decision(data)

@@ -18,9 +18,12 @@ from realtime_hub.route.service import (
     QuoteService,
 )
 from realtime_protocol.codes import ErrorCode
+from realtime_protocol.decision import key_id_of
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import NULL_PUBLIC_KEY, contract_public_key
 from realtime_protocol.messages import DeadlineOf, Intent, Priority, Quote
+from realtime_protocol.quote_signature import sign_quote, verify_quote
+from realtime_protocol.session_key import session_public_key
 from route_graphs import PAYEE, PAYER, AsConfigured, operator_key
 
 INTENT = Intent(PAYER, PAYEE, 1_000, Priority.SPEED, max_fee_qu=10, timeout_ms=30_000)
@@ -34,7 +37,7 @@ CHANNEL = (
 class World:
     """A quote service whose catalogue, health and tick a test changes."""
 
-    def __init__(self, *arcs: Arc) -> None:
+    def __init__(self, *arcs: Arc, sign: Callable[[Quote], Quote] | None = None) -> None:
         self.tick = 1_000_000
         self.tick_ms = 1_000
         self.catalog = MemoryCatalog(arcs)
@@ -43,6 +46,7 @@ class World:
             ChainRouteHealth(tick_duration_ms=lambda: self.tick_ms, tick_offset=5),
             SeededEntropy(),
             lambda: self.tick,
+            sign=sign,
         )
 
     def pass_ticks(self, count: int) -> None:
@@ -74,6 +78,20 @@ def test_a_transfer_is_quoted_as_direct_without_a_fee_and_can_be_paid() -> None:
     assert (quote.fee_qu, quote.executable, quote.partial) == (0, True, False)
     assert quote.valid_until_tick == 1_000_000 + QUOTE_TICKS
     assert quote.hub_signature is None
+
+
+def test_a_hub_that_signs_quotes_signs_each_one_that_is_delivered() -> None:
+    def sign(quote: Quote) -> Quote:
+        return sign_quote(bytes(32), quote)
+
+    world = World(sign=sign)
+    key = session_public_key(bytes(32))
+    pushed: list[Quote] = []
+    stream = world.service.open(INTENT, pushed.append)
+    world.pass_ticks(QUOTE_TICKS)
+    signed = [world.service.quote(INTENT), stream.first, *pushed]
+    assert len(pushed) >= 1
+    assert all(verify_quote(quote, {key_id_of(key): key}) for quote in signed)
 
 
 def test_the_estimate_is_about_what_the_deadline_is_about() -> None:
