@@ -24,6 +24,13 @@ from realtime_client.link import LoginTiming
 from realtime_client.payments import Payment
 from realtime_client.quotes import QuoteStream
 from realtime_client.reconnecting import Reconnect
+from realtime_client.resuming import (
+    LoggedInAgain,
+    Lost,
+    Reconnecting,
+    Resumed,
+    SessionEvent,
+)
 from realtime_client.session import Session, connect
 from realtime_client.trust import TrustChange, TrustWatch
 from realtime_client.wallet import LoginToSign, Signer, ToSign, TransactionToSign, Wallet
@@ -54,6 +61,11 @@ __all__ = [
     "TrustWatch",
     "TrustChange",
     "LoginTiming",
+    "SessionEvent",
+    "Reconnecting",
+    "Resumed",
+    "LoggedInAgain",
+    "Lost",
     "RealtimeError",
     "HubError",
     "LoginError",

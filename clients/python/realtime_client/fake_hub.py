@@ -11,14 +11,15 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from msgspec.structs import replace
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from realtime_client.fake_world import FakePayment, FakeWorld, now_epoch_ms
+from realtime_client.fake_resumes import FakeResumes, FakeSub
+from realtime_client.fake_world import FakePayment, now_epoch_ms
 from realtime_protocol.codec import encode_push, encode_raw
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
 from realtime_protocol.errors import RequestError
@@ -29,6 +30,7 @@ from realtime_protocol.login_text import LoginChallenge, build_login_text
 from realtime_protocol.messages import (
     Body,
     Challenge,
+    Checkpoint,
     DecisionReply,
     DecisionRequest,
     Empty,
@@ -36,6 +38,7 @@ from realtime_protocol.messages import (
     GapCause,
     Goaway,
     GoawayCause,
+    Head,
     Intent,
     LoginReply,
     PaymentGetRequest,
@@ -50,6 +53,8 @@ from realtime_protocol.messages import (
     QuoteOpenRequest,
     RequestType,
     ResignReason,
+    ResumedSub,
+    ResumeReply,
     SubscribeReply,
     SubscribeRequest,
     TrustChanged,
@@ -62,20 +67,16 @@ from realtime_protocol.server import (
     LoginSent,
     Refused,
     RequestSent,
+    ResumeSent,
     ServerSession,
 )
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, WEBSOCKET_PATH
 from realtime_protocol.wallet_signatures import verify_login_signature
 
-
-@dataclass(slots=True)
-class _Sub:
-    """A subscription of one connection."""
-
-    number: int
-    channel: str
-    wallets: frozenset[bytes] = frozenset()
-    intent: Intent | None = None
+_CLOSED_WITH: Final = {
+    ErrorCode.WALLET_BLOCKED: CloseCode.WALLET_BLOCKED,
+    ErrorCode.RESUME_REUSED: CloseCode.RESUME_REUSED,
+}
 
 
 @dataclass(eq=False, slots=True)
@@ -84,9 +85,10 @@ class _Client:
 
     websocket: ServerConnection
     session: ServerSession
-    subs: dict[int, _Sub] = field(default_factory=dict)
+    subs: dict[int, FakeSub] = field(default_factory=dict)
     next_sub: int = 1
     session_key: bytes | None = None
+    sid: str = ""
 
     @property
     def wallet(self) -> PublicKey:
@@ -95,19 +97,20 @@ class _Client:
 
     def add(
         self, channel: str, wallets: Sequence[bytes] = (), intent: Intent | None = None
-    ) -> _Sub:
-        sub = _Sub(self.next_sub, channel, frozenset(wallets), intent)
+    ) -> FakeSub:
+        sub = FakeSub(self.next_sub, channel, frozenset(wallets), intent)
         self.subs[sub.number] = sub
         self.next_sub += 1
         return sub
 
 
-class FakeHub(FakeWorld):
-    """A `FakeWorld` that is served; see the module."""
+class FakeHub(FakeResumes):
+    """A `FakeWorld` with sessions that is served; see the module."""
 
     def __init__(self) -> None:
         super().__init__()
         self.logins = 0
+        self.resumes = 0
         self.requests: list[RequestType] = []
         """Every request that came, in order."""
         self.challenge_changes: dict[str, Any] = {}
@@ -187,11 +190,22 @@ class FakeHub(FakeWorld):
             else:
                 await client.websocket.close(code, reason)
 
-    async def goaway(self) -> None:
-        """Ask every client to connect anew, now."""
+    async def goaway(self, *, max_ms: int = 0, resume_ok: bool = True) -> None:
+        """Ask every client to connect anew, within *max_ms*."""
         for client in list(self._clients):
-            body = Goaway(0, 0, GoawayCause.DRAINING, resume_ok=False)
+            body = Goaway(0, max_ms, GoawayCause.DRAINING, resume_ok)
             await self._send(client, encode_push(PushType.GOAWAY, 0, 0, body))
+
+    async def checkpoint(self) -> None:
+        """Tell every client that it has heard all there is."""
+        for client in list(self._clients):
+            heads = [
+                Head(sub.number, self._epoch, self._stream_of(client.wallet, sub)[0])
+                for sub in client.subs.values()
+                if sub.intent is None
+            ]
+            body = Checkpoint(heads, now_epoch_ms(), backbone_ok=True)
+            await self._send(client, encode_push(PushType.CHECKPOINT, 0, 0, body))
 
     async def gap(self) -> None:
         """Lose positions: every stream gets the word of a gap, then its state anew."""
@@ -253,6 +267,8 @@ class FakeHub(FakeWorld):
                 await self._send(client, answer)
             case LoginSent():
                 await self._log_in(client, event)
+            case ResumeSent():
+                await self._resume(client, event)
             case RequestSent():
                 await self._answer(client, event)
         if session.closing is not None:
@@ -272,10 +288,14 @@ class FakeHub(FakeWorld):
         wallet = PublicKey(event.proof.wallet)
         key = parse_resources(event.proof.resources, now_ms=now_epoch_ms()).key
         client.session_key = None if key is None else key.public_key
+        client.sid = client.sid or f"fake-{self.logins}"
+        token = b"" if client.session_key is None else secrets.token_bytes(32)
+        if client.session_key is not None:
+            self._keep(token, client.sid, wallet, client.session_key, scopes)
         reply = LoginReply(
-            f"fake-{self.logins}",
-            b"",
-            0,
+            client.sid,
+            token,
+            120_000 if token else 0,
             now_epoch_ms() + 86_400_000,
             self._trust_of(wallet),
             scopes,
@@ -312,6 +332,48 @@ class FakeHub(FakeWorld):
             raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
         return list(parse_resources(proof.resources, now_ms=now_epoch_ms()).scopes)
 
+    # Resuming ---------------------------------------------------------------------------------
+
+    async def _resume(self, client: _Client, event: ResumeSent) -> None:
+        self.requests.append(RequestType.RESUME)
+        muted = self._take_mute(RequestType.RESUME)
+        if muted is not None and not muted:
+            client.websocket.transport.abort()
+            return
+        try:
+            self._require_not_refused(RequestType.RESUME)
+            kept = self._require_kept(event)
+        except RequestError as error:
+            await self._send(client, client.session.login_refused(event.id, error))
+            if error.code in _CLOSED_WITH:
+                await self._close(client, _CLOSED_WITH[error.code])
+            return
+        self.resumes += 1
+        client.sid, client.session_key = kept.sid, kept.key
+        token, replay, subs = secrets.token_bytes(32), list[bytes](), list[ResumedSub]()
+        if muted is None:
+            self._keep(token, kept.sid, kept.wallet, kept.key, kept.scopes)
+        for row in event.body.subs:
+            sub = FakeSub(row.sub, row.channel, frozenset(row.wallets or ()))
+            client.subs[row.sub] = sub
+            client.next_sub = max(client.next_sub, row.sub + 1)
+            resumed, frames = self._restore(kept.wallet, sub, row)
+            subs.append(resumed)
+            replay += frames
+        reply = ResumeReply(kept.sid, token, self._trust_of(kept.wallet), subs)
+        frame = client.session.login_proven(
+            event.id,
+            reply,
+            wallet=kept.wallet,
+            scopes=frozenset(kept.scopes),
+            expires_s=_now_s() + 86_400,
+        )
+        if muted:
+            client.websocket.transport.abort()
+            return
+        for each in (frame, *replay):
+            await self._send(client, each)
+
     async def _answer(self, client: _Client, event: RequestSent[Any]) -> None:
         self.requests.append(event.kind)
         muted = self._take_mute(event.kind)
@@ -333,6 +395,7 @@ class FakeHub(FakeWorld):
         if event.kind is RequestType.PAY:
             await self._carry_out(body.payment_id)
         if event.kind is RequestType.LOGOUT:
+            self._kept = {t: k for t, k in self._kept.items() if k.sid != client.sid}
             await client.websocket.close(1000)
 
     def _do(self, client: _Client, event: RequestSent[Any]) -> tuple[Any, list[bytes]]:
@@ -365,7 +428,7 @@ class FakeHub(FakeWorld):
 
     # Trust ------------------------------------------------------------------------------------
 
-    def _watched(self, client: _Client, sub: _Sub) -> frozenset[bytes]:
+    def _watched(self, client: _Client, sub: FakeSub) -> frozenset[bytes]:
         if sub.channel == "trust:@me":
             return frozenset({client.wallet})
         return sub.wallets
@@ -422,7 +485,7 @@ class FakeHub(FakeWorld):
     # Sending ----------------------------------------------------------------------------------
 
     async def _push(
-        self, client: _Client, kind: PushType, sub: _Sub, offset: int, body: Body
+        self, client: _Client, kind: PushType, sub: FakeSub, offset: int, body: Body
     ) -> None:
         await self._send(client, encode_push(kind, sub.number, offset, body))
 

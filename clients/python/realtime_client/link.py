@@ -1,11 +1,13 @@
-"""One logged-in connection: opens the socket, logs in, sends requests, reads until the end."""
+"""One connection of a session: opens it, resumes or logs in, sends requests, reads to the end."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
@@ -15,10 +17,13 @@ from realtime_client.errors import (
     ConnectionClosedError,
     ConnectionLostError,
     ConnectionRefusedByHubError,
+    HubError,
     HubMistrustedError,
     RequestTimeoutError,
     hub_error,
 )
+from realtime_client.resuming import FRAME_BYTES_LIMIT, Ticket, fitting
+from realtime_client.resuming import FRAME_BYTES_MAX as RESUME_BYTES_MAX
 from realtime_client.wallet import LoginToSign, Wallet
 from realtime_protocol.client import (
     ClientEvent,
@@ -28,9 +33,17 @@ from realtime_protocol.client import (
     ReplyReceived,
 )
 from realtime_protocol.codec import Push
-from realtime_protocol.codes import CloseCode
+from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import LocalProtocolError, RemoteProtocolError
-from realtime_protocol.messages import LoginReply, RequestType
+from realtime_protocol.login_resources import encode_key
+from realtime_protocol.messages import (
+    ChallengeRequest,
+    LoginReply,
+    RequestType,
+    ResumeReply,
+    ResumeSub,
+)
+from realtime_protocol.session_key import KEY_BYTES, session_public_key
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
 
 FRAME_BYTES_MAX: Final = 1 << 20
@@ -39,6 +52,7 @@ CLOSE_WITHIN_S: Final = 1
 FIRST_CHALLENGE_MS: Final = 8_000
 """A wallet that may need longer to sign asks for another challenge; the first lives 10 s."""
 _CHALLENGE_MARGIN_MS: Final = 10_000
+_LOG_IN_AGAIN: Final = frozenset({ErrorCode.RESUME_UNKNOWN, ErrorCode.RESUME_EXPIRED})
 _CHALLENGE_TTL_MS_MAX: Final = 300_000
 
 
@@ -50,6 +64,8 @@ class LinkOptions:
     domain: str
     chain: str | None
     resources: Sequence[str]
+    resumable: bool
+    """Whether each login names a key of this client's, for the session to be resumed."""
     origin: str | None
     open_timeout_s: float
     request_timeout_s: float
@@ -82,6 +98,8 @@ class LoginTiming:
 
 OnPush = Callable[[Push], None]
 OnReply = Callable[[Any], None]
+Sent = tuple[int, bytes]
+"""A request's id and frame."""
 
 
 @dataclass(slots=True)
@@ -104,12 +122,25 @@ class Link:
         self._waiting: dict[int, _Waiting] = {}
         self._closed: ConnectionClosedError | None = None
         self._slots: asyncio.Semaphore
-        self.login: LoginReply
-        self.timing: LoginTiming
+        self.ticket: Ticket | None = None
+        """With what the session can be resumed on the next connection."""
+        self.resumed: ResumeReply | None = None
+        """What the hub said, where the session was resumed."""
+        self.login: LoginReply | None = None
+        """What the hub said to the login or the newest refresh, without the token."""
+        self.timing: LoginTiming | None = None
+        """Of a login on this connection."""
 
     @classmethod
-    async def open(cls, wallet: Wallet, options: LinkOptions) -> "Link":
-        """Connect and log in.
+    async def open(
+        cls,
+        wallet: Wallet,
+        options: LinkOptions,
+        *,
+        ticket: Ticket | None = None,
+        rows: Sequence[ResumeSub] = (),
+    ) -> "Link":
+        """Connect, and resume what *ticket* stands for, or log in where there is no such session.
 
         Raises ConnectionLostError when nobody answers, ConnectionRefusedByHubError, LoginError,
         ConnectionClosedError, HubMistrustedError.
@@ -119,7 +150,7 @@ class Link:
         machine = ClientSession(uri=options.url, domain=options.domain, chain=options.chain)
         link = cls(websocket, machine, options)
         try:
-            await link._log_in(wallet, opening_s)
+            await link._begin(wallet, opening_s, ticket, rows)
         except BaseException as error:
             machine.close()
             code = CloseCode.PROTOCOL_ERROR if isinstance(error, HubMistrustedError) else 1000
@@ -129,32 +160,85 @@ class Link:
             raise
         return link
 
-    async def _log_in(self, wallet: Wallet, opening_s: float) -> None:
-        monotonic_s, now_ms = self._options.monotonic_s, self._options.now_ms
-        resources = self._options.resources
+    async def _begin(
+        self, wallet: Wallet, opening_s: float, ticket: Ticket | None, rows: Sequence[ResumeSub]
+    ) -> None:
         async with asyncio.timeout(self._options.open_timeout_s):
             await self._receive()
-        challenge_s = monotonic_s()
+        challenge_s = self._options.monotonic_s()
         self._slots = asyncio.Semaphore(self._machine.in_flight_max)
-        if wallet.sign_within_ms > FIRST_CHALLENGE_MS:
-            ttl_ms = min(wallet.sign_within_ms + _CHALLENGE_MARGIN_MS, _CHALLENGE_TTL_MS_MAX)
-            await self._exchange(self._machine.ask_challenge(ttl_ms))
-            challenge_s = monotonic_s()
-        text = self._machine.login_text(wallet.public_key, resources, now_ms=now_ms())
-        signing_s = monotonic_s()
-        signature = await wallet.sign(LoginToSign(text, wallet.scheme))
-        signed_s = monotonic_s()
-        self.login = await self._exchange(
-            self._machine.login(
-                scheme=wallet.scheme,
-                wallet=wallet.public_key,
-                signature=signature,
-                resources=resources,
-            )
+        if ticket is not None and await self._resume(ticket, rows):
+            return
+        used_up = ticket is not None
+        if used_up or wallet.sign_within_ms > FIRST_CHALLENGE_MS:
+            await self._exchange(self._machine.ask_challenge(_challenge_ttl_ms(wallet)))
+            challenge_s = self._options.monotonic_s()
+        await self._log_in(wallet, opening_s, challenge_s)
+
+    async def _resume(self, ticket: Ticket, rows: Sequence[ResumeSub]) -> bool:
+        """Take the session up again; False when the hub has no such session any more."""
+        challenge = self._machine.challenge
+        told = None if challenge is None else challenge.limits.get(FRAME_BYTES_LIMIT)
+        subs = fitting(rows, told if isinstance(told, int) else RESUME_BYTES_MAX)
+        sent = self._machine.resume(
+            token=ticket.token, sid=ticket.sid, key_seed=ticket.key_seed, subs=subs
         )
+        try:
+            reply: ResumeReply = await self._exchange(sent)
+        except HubError as error:
+            if error.code in _LOG_IN_AGAIN:
+                return False
+            raise
+        self.resumed = reply
+        self.ticket = Ticket(ticket.sid, reply.resume_token, ticket.key_seed)
+        return True
+
+    async def _log_in(self, wallet: Wallet, opening_s: float, challenge_s: float) -> None:
+        monotonic_s = self._options.monotonic_s
+        key_seed, resources = self._new_key()
+        text = self._login_text(wallet, resources)
+        signing_s = monotonic_s()
+        signature = await wallet.sign(text)
+        signed_s = monotonic_s()
+        reply = await self._exchange(self._login_frame(wallet, signature, resources))
+        self._logged_in(reply, key_seed)
         self.timing = LoginTiming(opening_s, challenge_s, signing_s, signed_s, monotonic_s())
 
-    async def _exchange(self, sent: tuple[int, bytes]) -> Any:
+    async def refresh(self, wallet: Wallet) -> None:
+        """Prolong the session by another signature; HubError, RequestTimeoutError."""
+        ttl_ms = _challenge_ttl_ms(wallet)
+        await self.request(RequestType.CHALLENGE, ChallengeRequest(ttl_ms))
+        key_seed, resources = self._new_key()
+        signature = await wallet.sign(self._login_text(wallet, resources))
+        reply = await self._ask("refresh", lambda: self._login_frame(wallet, signature, resources))
+        self._logged_in(reply, key_seed)
+
+    def _new_key(self) -> tuple[bytes | None, list[str]]:
+        """Return the seed of a session key, and the login's resources with its line."""
+        if not self._options.resumable:
+            return None, list(self._options.resources)
+        key_seed = secrets.token_bytes(KEY_BYTES)
+        return key_seed, [*self._options.resources, encode_key(session_public_key(key_seed))]
+
+    def _login_text(self, wallet: Wallet, resources: Sequence[str]) -> LoginToSign:
+        now_ms = self._options.now_ms()
+        text = self._machine.login_text(wallet.public_key, resources, now_ms=now_ms)
+        return LoginToSign(text, wallet.scheme)
+
+    def _login_frame(self, wallet: Wallet, signature: bytes, resources: Sequence[str]) -> Sent:
+        return self._machine.login(
+            scheme=wallet.scheme,
+            wallet=wallet.public_key,
+            signature=signature,
+            resources=resources,
+        )
+
+    def _logged_in(self, reply: LoginReply, key_seed: bytes | None) -> None:
+        can_resume = key_seed is not None and reply.resume_token
+        self.ticket = Ticket(reply.sid, reply.resume_token, key_seed or b"") if can_resume else None
+        self.login = replace(reply, resume_token=b"")  # The ticket has it, where nothing prints it.
+
+    async def _exchange(self, sent: Sent) -> Any:
         """Send a request of the login and return its reply; nothing else is on the way then."""
         request_id, frame = sent
         async with asyncio.timeout(self._options.request_timeout_s):
@@ -192,24 +276,29 @@ class Link:
         *on_reply* sees the body in the read loop, before any frame after it is looked at. Raises
         HubError, RequestTimeoutError, ConnectionLostError.
         """
+        name = kind.name.lower().replace("_", ".")
+        return await self._ask(name, lambda: self._machine.request(kind, body), on_reply=on_reply)
+
+    async def _ask(
+        self, name: str, make: Callable[[], Sent], *, on_reply: OnReply | None = None
+    ) -> Any:
         waiting = _Waiting(asyncio.get_running_loop().create_future(), on_reply)
         try:
             async with asyncio.timeout(self._options.request_timeout_s):
                 await self._slots.acquire()
-                await self._send(kind, body, waiting)
+                await self._send(make, waiting)
                 return await waiting.future
         except TimeoutError as error:
-            name = kind.name.lower().replace("_", ".")
             raise RequestTimeoutError(
                 f"no reply to {name} within {self._options.request_timeout_s} s"
             ) from error
 
-    async def _send(self, kind: RequestType, body: object, waiting: _Waiting) -> None:
+    async def _send(self, make: Callable[[], Sent], waiting: _Waiting) -> None:
         if self._closed is not None:
             self._slots.release()
             raise ConnectionLostError(str(self._closed))
         try:
-            request_id, frame = self._machine.request(kind, body)
+            request_id, frame = make()
         except LocalProtocolError:
             self._slots.release()
             raise
@@ -264,6 +353,10 @@ class Link:
             if not waiting.future.done():
                 waiting.future.set_exception(error)
         self._waiting.clear()
+
+
+def _challenge_ttl_ms(wallet: Wallet) -> int:
+    return min(wallet.sign_within_ms + _CHALLENGE_MARGIN_MS, _CHALLENGE_TTL_MS_MAX)
 
 
 async def _open_websocket(options: LinkOptions) -> ClientConnection:

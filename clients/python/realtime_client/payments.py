@@ -25,7 +25,7 @@ from realtime_client.wallet import TransactionToSign
 from realtime_protocol.codec import Push, decode_payment_snapshot
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.messages import (
-    Gap,
+    Head,
     Intent,
     PaymentGetRequest,
     PaymentLevel,
@@ -40,6 +40,8 @@ from realtime_protocol.messages import (
     PrepareRequest,
     Quote,
     RequestType,
+    ResumedSub,
+    ResumeOutcome,
     SubscribeReply,
     SubscribeRequest,
 )
@@ -166,6 +168,15 @@ class PaymentBook:
         if not reply.recovered or self._position is None:
             self._position = Position(reply.epoch, reply.head)
 
+    def on_resumed(self, row: ResumedSub) -> None:
+        """Stand where the hub says, unless it replays up to there."""
+        if row.outcome is not ResumeOutcome.REPLAYING:
+            self._reach(row.epoch, row.head)
+
+    def on_head(self, head: Head) -> None:
+        """Stand further on: nothing up to there is still to come."""
+        self._reach(head.epoch, head.head)
+
     def on_push(self, push: Push, _now_ms: int) -> None:
         """Take a status, the wish for another signature, or the word of a gap."""
         match push.body:
@@ -174,13 +185,15 @@ class PaymentBook:
             case PayResign(payment_id):
                 for run in self._runs_of(payment_id):
                     run.on_resign()
-            case Gap():
-                self._position = None
-                return
-            case _:
+            case _:  # A gap: what stands follows it, and the next head says where.
                 return
         if self._position is not None and push.offset > self._position.offset:
             self._position = Position(self._position.epoch, push.offset)
+
+    def _reach(self, epoch: bytes, offset: int) -> None:
+        here = self._position
+        if here is None or here.epoch != epoch or here.offset < offset:
+            self._position = Position(epoch, offset)
 
     def on_end(self, error: Exception) -> None:
         """Take the word that the session is over: nothing more will be heard."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Reconnect:
     """How to come back: pauses double from *first_s* to *longest_s*, each with full jitter.
 
-    After *tries_max* failures in a row the session ends. ``Reconnect(tries_max=0)`` never does.
+    A range that the hub asks for with a goaway is kept instead. After *tries_max* failures in a row
+    the session ends. ``Reconnect(tries_max=0)`` never comes back.
     """
 
     first_s: float = 0.25

@@ -1,4 +1,4 @@
-"""A session: logged in now, and again after the connection was lost."""
+"""A session: logged in once, and taken up again after the connection was lost."""
 
 import asyncio
 import random
@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from realtime_client.errors import (
     ConnectionClosedError,
@@ -21,16 +23,27 @@ from realtime_client.link import Link, LinkOptions, LoginTiming, OnReply
 from realtime_client.payments import IDEM_BYTES, Payment, PaymentBook, PaymentRun
 from realtime_client.quotes import QuoteStream
 from realtime_client.reconnecting import Reconnect
-from realtime_client.streams import Opened
+from realtime_client.resuming import (
+    LoggedInAgain,
+    Lost,
+    Reconnecting,
+    SessionEvent,
+    Ticket,
+    describe,
+)
+from realtime_client.streams import Opened, Stream
 from realtime_client.trust import TrustApi
 from realtime_client.wallet import Wallet
 from realtime_protocol import messages
 from realtime_protocol.codec import Push
 from realtime_protocol.login_resources import encode_key, encode_scope
 from realtime_protocol.messages import (
+    Checkpoint,
     DecisionReply,
     DecisionRequest,
+    Gap,
     Goaway,
+    Head,
     LoginReply,
     LogoutRequest,
     PingReply,
@@ -38,11 +51,15 @@ from realtime_protocol.messages import (
     Quote,
     QuoteCloseRequest,
     RequestType,
+    ResumeReply,
+    ResumeSub,
+    SubscribeRequest,
     UnsubscribeRequest,
 )
 
 STEADY_S: Final = 5.0
 """A connection that lived so long doesn't count as one more failure in a row."""
+EVENTS_QUEUED_MAX: Final = 64
 _HTTP_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SECURE_RANDOM: Final = random.SystemRandom()
 
@@ -55,10 +72,16 @@ class Session:
         self.trust = TrustApi(self)
         self.reconnects = 0
         """How often the session came back."""
+        self.events: Stream[SessionEvent] = Stream(EVENTS_QUEUED_MAX)
+        """What happens to the connection, for one reader; unread, the oldest events give way."""
         self._options = options
         self._reconnect = reconnect
         self._link: Link | None = None
-        self._newest: Link
+        self._ticket: Ticket | None = None
+        self._login: LoginReply
+        self._timing: LoginTiming
+        self._leave_at_s: float | None = None
+        """When the hub wants this client to come back."""
         self._up = asyncio.Event()
         self._over: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._streams: list[Opened] = []
@@ -68,13 +91,16 @@ class Session:
 
     @property
     def login(self) -> LoginReply:
-        """What the hub said at the newest login: sid, scopes, expiry, the wallet's trust."""
-        return self._newest.login
+        """What the hub said at the newest login: sid, scopes, expiry.
+
+        The wallet's trust in it is as of then, or of the last resume.
+        """
+        return self._login
 
     @property
     def login_timing(self) -> LoginTiming:
         """When the steps of the newest login happened."""
-        return self._newest.timing
+        return self._timing
 
     @property
     def connected(self) -> bool:
@@ -132,7 +158,15 @@ class Session:
     async def ping(self) -> PingReply:
         """Ask the hub for a sign of life, its clock and its health."""
         reply: PingReply = await self.request(RequestType.PING, PingRequest(self._options.now_ms()))
+        self._reach(reply.heads)
         return reply
+
+    async def refresh(self) -> LoginReply:
+        """Prolong the session by another signature of the wallet, while it goes on."""
+        link = await self._living_link()
+        await link.refresh(self.wallet)
+        self._note_login(link)
+        return self._login
 
     async def logout(self, *, everywhere: bool = False) -> None:
         """End this session, or all of this wallet's, at the hub."""
@@ -206,8 +240,43 @@ class Session:
                 await self._link.close()
 
     def _use(self, link: Link) -> None:
-        self._link = self._newest = link
+        self._link = link
+        self._note_login(link)
+        if link.resumed is not None:
+            self._go_on(link, link.resumed)
         self._up.set()
+
+    def _note_login(self, link: Link) -> None:
+        self._ticket = link.ticket
+        if link.login is not None:
+            self._login = link.login
+        elif link.resumed is not None:
+            self._login = replace(self._login, trust=link.resumed.trust)
+        if link.timing is not None:
+            self._timing = link.timing
+
+    def _go_on(self, link: Link, resumed: ResumeReply) -> None:
+        """Let the resumed streams go on under their numbers."""
+        streams = {stream.sub: stream for stream in self._streams}
+        for row in resumed.subs:
+            stream = streams.get(row.sub)
+            if stream is None:  # It was closed meanwhile.
+                self._group.create_task(_unsubscribe(link, row.sub))
+            else:
+                self._by_sub[row.sub] = stream
+                stream.on_resumed(row)
+
+    def _rows(self) -> list[ResumeSub]:
+        """Return where each stream stands that can be resumed there."""
+        rows = []
+        for stream in self._streams:
+            _, body = stream.open_request()
+            if stream.sub is None or not isinstance(body, SubscribeRequest):
+                continue
+            if body.position is not None:
+                epoch, offset = body.position.epoch, body.position.offset
+                rows.append(ResumeSub(stream.sub, body.channel, epoch, offset, body.wallets))
+        return rows
 
     async def _supervise(self, link: Link) -> Exception:
         failures = 0
@@ -227,24 +296,38 @@ class Session:
             link = following
             self.reconnects += 1
             self._use(link)
+            event = LoggedInAgain() if link.resumed is None else describe(link.resumed.subs)
+            self._tell(event)
 
     async def _come_back(self, closed: ConnectionClosedError, failures: int) -> Link | Exception:
         """Return another connection, or why there is none."""
         error: Exception = closed
         for turn in range(self._reconnect.tries_max):
-            pause_s = self._reconnect.pause_s(failures + turn, _SECURE_RANDOM.uniform)
-            await asyncio.sleep(_asked_pause_s(error) + pause_s)
+            pause_s = self._pause_s(error, failures + turn)
+            self._tell(Reconnecting(error, failures + turn, pause_s))
+            await asyncio.sleep(pause_s)
             try:
-                return await Link.open(self.wallet, self._options)
+                return await Link.open(
+                    self.wallet, self._options, ticket=self._ticket, rows=self._rows()
+                )
             except Exception as failure:
                 error = failure
                 if not _may_pass(failure):
                     break
         return error
 
+    def _pause_s(self, why: Exception, failures: int) -> float:
+        leave_at_s, self._leave_at_s = self._leave_at_s, None
+        if leave_at_s is not None:
+            return max(0.0, leave_at_s - self.monotonic_s())
+        return _asked_pause_s(why) + self._reconnect.pause_s(failures, _SECURE_RANDOM.uniform)
+
     async def _reopen(self, link: Link) -> None:
-        """Open again what was open on the connection before."""
+        """Open again what was open on the connection before and wasn't resumed."""
+        resumed = set(self._by_sub.values())
         for stream in list(self._streams):
+            if stream in resumed:
+                continue
             try:
                 await self._open_on(link, stream)
             except ConnectionLostError:
@@ -291,27 +374,60 @@ class Session:
         return self._link
 
     def _on_push(self, push: Push) -> None:
-        if isinstance(push.body, Goaway):
-            if self._link is not None:
-                self._group.create_task(_leave(self._link, push.body))
-            return
+        match push.body:
+            case Goaway() as goaway:
+                self._leave(goaway)
+                return
+            case Checkpoint(heads):
+                self._reach(heads)
+                return
+            case Gap() as gap:
+                self._tell(Lost(gap))
         stream = self._by_sub.get(push.sub)
         if stream is not None:
             stream.on_push(push, self._options.now_ms())
+
+    def _reach(self, heads: Sequence[Head]) -> None:
+        for head in heads:
+            stream = self._by_sub.get(head.sub)
+            if stream is not None:
+                stream.on_head(head)
+
+    def _leave(self, goaway: Goaway) -> None:
+        """Come back at a moment of the range that the hub asked for."""
+        if self._link is None or self._leave_at_s is not None:
+            return
+        longest_ms = max(goaway.min_ms, goaway.max_ms)
+        pause_s = _SECURE_RANDOM.uniform(goaway.min_ms, longest_ms) / 1_000
+        self._leave_at_s = self.monotonic_s() + pause_s
+        if not goaway.resume_ok:
+            self._ticket = None
+        self._group.create_task(_close_after(self._link, pause_s))
+
+    def _tell(self, event: SessionEvent) -> None:
+        self.events._put(event)
 
     def _end(self, error: Exception) -> None:
         if self._over.done():
             return
         self._over.set_result(error)
+        self._ticket = None
+        self.events._end()
         for stream in [*self._streams, self._book]:
             stream.on_end(error)
         self._streams.clear()
 
 
-async def _leave(link: Link, goaway: Goaway) -> None:
-    pause_ms = _SECURE_RANDOM.uniform(goaway.min_ms, max(goaway.min_ms, goaway.max_ms))
-    await asyncio.sleep(pause_ms / 1000)
+async def _close_after(link: Link, pause_s: float) -> None:
+    await asyncio.sleep(pause_s)
     await link.close()
+
+
+async def _unsubscribe(link: Link, sub: int) -> None:
+    try:
+        await link.request(RequestType.UNSUBSCRIBE, UnsubscribeRequest(sub))
+    except RealtimeError:
+        return  # It ends with the connection at the latest.
 
 
 def _asked_pause_s(error: Exception) -> float:
@@ -349,7 +465,8 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
 
     *domain* is what the login text must name: your own program's, as the hub has it configured;
     by default the hub's host and port. *scopes* narrow the session (trust, quote, pay).
-    *session_key* is the public half of an Ed25519 key that stands for the session. Leaving the
+    *session_key* is the public half of an Ed25519 key that stands for the session; by default it
+    gets one of its own, by which it is resumed after a loss without asking the wallet. Leaving the
     block closes the connection; payments go on at the hub.
 
     Raises ConnectionLostError, ConnectionRefusedByHubError, LoginError, ConnectionClosedError,
@@ -379,6 +496,8 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
             domain=urlsplit(url).netloc if domain is None else domain,
             chain=chain,
             resources=_resources(scopes, session_key),
+            # A login names one key; of another's we have no seed to prove it with.
+            resumable=session_key is None,
             origin=origin,
             open_timeout_s=open_timeout_s,
             request_timeout_s=request_timeout_s,

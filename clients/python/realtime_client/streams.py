@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from realtime_protocol.codec import Push
-from realtime_protocol.messages import RequestType
+from realtime_protocol.messages import Head, RequestType, ResumedSub
 
 Item = TypeVar("Item")
 
@@ -74,6 +74,14 @@ class Opened(Protocol):
         """Take the reply, before any push that follows it."""
         ...
 
+    def on_resumed(self, row: ResumedSub, /) -> None:
+        """Take the word that it goes on, before any push that follows."""
+        ...
+
+    def on_head(self, head: Head, /) -> None:
+        """Take the word that everything up to there has come."""
+        ...
+
     def on_push(self, push: Push, now_ms: int, /) -> None:
         """Take a push; never waits."""
         ...
@@ -126,6 +134,12 @@ class HubStream(Stream[Item]):
     def on_opened(self, reply: Any, now_ms: int, /) -> None:
         """Take the reply."""
         raise NotImplementedError
+
+    def on_resumed(self, row: ResumedSub, /) -> None:
+        """Take the word that it goes on."""
+
+    def on_head(self, head: Head, /) -> None:
+        """Take the word that everything up to there has come."""
 
     def on_push(self, push: Push, now_ms: int, /) -> None:
         """Take a push."""

@@ -10,9 +10,12 @@ from realtime_protocol.codec import Push, decode_trust_snapshot
 from realtime_protocol.identity import PublicKey, encode_identity
 from realtime_protocol.messages import (
     Gap,
+    Head,
     Initiator,
     Position,
     RequestType,
+    ResumedSub,
+    ResumeOutcome,
     SubscribeReply,
     SubscribeRequest,
     Trust,
@@ -70,6 +73,8 @@ class TrustWatch(HubStream[TrustChange]):
         self._wallets: list[bytes] | None = None if wallets is None else list(wallets)
         self._position: Position | None = None
         self._seen_at_head: set[bytes] = set()
+        self._state_at: int | None = None
+        """Behind a gap, what stands comes as changes at this offset."""
         self.current: dict[PublicKey, Trust | TrustChange] = {}
         self.gaps = 0
         """How often the hub said that changes were lost; a snapshot made up for each."""
@@ -92,13 +97,25 @@ class TrustWatch(HubStream[TrustChange]):
         elif self._position is None or self._position.epoch != reply.epoch:
             self._stand_at(reply.epoch, reply.head)
 
+    def on_resumed(self, row: ResumedSub, /) -> None:
+        """Stand where the hub says, unless it replays up to there."""
+        if row.outcome is ResumeOutcome.GAP:
+            self._stand_at(row.epoch, 0)
+        elif row.outcome is ResumeOutcome.CAUGHT_UP:
+            self._reach(row.epoch, row.head)
+
+    def on_head(self, head: Head, /) -> None:
+        """Stand further on: nothing up to there is still to come."""
+        self._reach(head.epoch, head.head)
+
     def on_push(self, push: Push, now_ms: int, /) -> None:
         """Take a change or the word of a gap."""
         match push.body:
             case TrustChanged() as body:
                 self._take_change(body, push.offset, now_ms)
-            case Gap():
+            case Gap(_, _, last):
                 self.gaps += 1
+                self._state_at = last
                 if self._position is not None:
                     self._stand_at(self._position.epoch, 0)
             case _:
@@ -114,6 +131,8 @@ class TrustWatch(HubStream[TrustChange]):
             if offset > position.offset:
                 self._stand_at(position.epoch, offset)
         self._seen_at_head.add(body.wallet)
+        state = offset == self._state_at and body.initiator is Initiator.SYSTEM
+        before = self.current.get(PublicKey(body.wallet))
         change = TrustChange(
             PublicKey(body.wallet),
             body.status,
@@ -123,11 +142,12 @@ class TrustWatch(HubStream[TrustChange]):
             body.use_until_ms,
             now_ms,
             body.pending,
-            body.initiator,
-            body.event_ms,
+            None if state else body.initiator,
+            None if state else body.event_ms,
         )
         self.current[change.wallet] = change
-        self._put(change)
+        if not state or before is None or _looks_other(before, change):
+            self._put(change)
 
     def _take_entry(self, entry: WalletTrust, now_ms: int, *, tell: bool) -> None:
         wallet, trust = PublicKey(entry.wallet), entry.trust
@@ -146,6 +166,11 @@ class TrustWatch(HubStream[TrustChange]):
                 )
             )
 
+    def _reach(self, epoch: bytes, offset: int) -> None:
+        here = self._position
+        if here is None or here.epoch != epoch or here.offset < offset:
+            self._stand_at(epoch, offset)
+
     def _stand_at(self, epoch: bytes, offset: int) -> None:
         self._position = Position(epoch, offset)
         self._seen_at_head.clear()
@@ -158,6 +183,10 @@ class TrustWatch(HubStream[TrustChange]):
                 return
             seen.add(self._items[index].wallet)
         self._items.popleft()  # Never: a watch has fewer wallets than the queue has places.
+
+
+def _looks_other(before: "Trust | TrustChange", now: TrustChange) -> bool:
+    return (before.status, before.score, before.reason) != (now.status, now.score, now.reason)
 
 
 def _differs(before: "Trust | TrustChange", now: Trust) -> bool:
