@@ -358,6 +358,7 @@ def _assemble(
     )
     engine = SessionEngine(context)
     _listen(context, watcher, auth, quotes, payments, export, metrics)
+    book.doubt_listeners.append(context.fanout.begin_anew)
     _watch(metrics, watcher, book, ownership, export)
 
     def readiness() -> Readiness:

@@ -87,6 +87,8 @@ class TrustBook:
         self.listeners: list[Callable[[TrustChange], None]] = []
         self.reset_listeners: list[Callable[[], None]] = []
         """Called when the log began anew: pending changes must be appended to it again."""
+        self.doubt_listeners: list[Callable[[], None]] = []
+        """Called when changes may never have come out of the log: what was told may be wrong."""
         self.contract_admin: PublicKey | None = None
         self._log = log
         self._source = source
@@ -431,6 +433,8 @@ class TrustBook:
     def _reread_all(self) -> None:
         # A block stays a block: only how long the answer is good for is forgotten.
         self._memory.doubt_all(self._clock.now_ms())
+        for listener in self.doubt_listeners:
+            listener()
 
     # Tiers --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from realtime_hub.pay.model import PaymentChange
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.outbox import Urgency
 from realtime_hub.session.ports import SessionAuth, SessionPayments, TrustChange
+from realtime_hub.session.recheck import Recheck
 from realtime_hub.session.registry import SessionRegistry
 from realtime_hub.session.subscriptions import Change, ChannelKind, Message, Subscription
 from realtime_protocol.codec import encode_push
@@ -86,6 +87,7 @@ class Fanout:
         self._wake = asyncio.Event()
         self._trust: Position | None = None
         self._lost_place: deque[Subscription] = deque()
+        self._recheck = Recheck(registry, auth)
 
     def position_of(self, kind: ChannelKind) -> Position | None:
         """Return up to where every watcher of such a channel has been served."""
@@ -122,9 +124,13 @@ class Fanout:
         """Begin anew when the log did: whoever watches trust gets a gap and a snapshot."""
         position = self._auth.position()
         before, self._trust = self._trust, self._trust or position
-        if before is None or before.epoch == position.epoch:
-            return
-        self._trust = position
+        if before is not None and before.epoch != position.epoch:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Changes may have been missed: tell watchers so, and look at every session again."""
+        self._recheck.all_sessions()
+        self._trust = self._auth.position()
         self._pending.clear()
         for session in self._registry.connections:
             for subscription in session.subscriptions.values():
@@ -136,6 +142,11 @@ class Fanout:
 
     async def run(self) -> None:
         """Serve watchers, in the order of the log, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._serve(), name="fan-out")
+            group.create_task(self._recheck.run(), name="recheck of sessions")
+
+    async def _serve(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -16,8 +16,10 @@ from realtime_protocol.messages import (
     PushType,
     RequestType,
     SubscribeRequest,
+    Trust,
     TrustChanged,
     TrustStatus,
+    TrustTier,
 )
 from session_fakes import ALICE, BOB, CAROL, EPOCH, Client, FakeHub, settle
 
@@ -130,6 +132,32 @@ async def test_a_log_that_began_anew_gives_a_gap_and_then_what_is_known() -> Non
         hub.auth.change(ALICE)
         await settle()
         assert [push.offset for push in client.pushes()] == [1]
+
+
+async def test_changes_that_may_be_missing_give_a_gap_in_the_same_log_too() -> None:
+    async with FakeHub().running() as hub:
+        client = await watching(hub, BOB, ALICE, address="b")
+        hub.auth.change(ALICE)
+        await settle()
+        client.pushes()
+        hub.context.fanout.begin_anew()
+        await settle()
+        gap, state = client.pushes()
+        assert gap.body == Gap(1, 2, 1, GapCause.EPOCH)
+        assert (state.type, state.offset) == (PushType.TRUST_CHANGED, 1)
+
+
+async def test_a_wallet_whose_block_was_missed_is_closed_when_the_log_begins_anew() -> None:
+    async with FakeHub().running() as hub:
+        blocked, kept = (
+            await watching(hub, ALICE, address="a"),
+            await watching(hub, BOB, address="b"),
+        )
+        hub.auth.trusts[ALICE] = Trust(TrustStatus.BLOCKED, 0, 0, 0, TrustTier.L3, 0, 0)
+        hub.context.fanout.begin_anew()
+        await settle()
+        assert blocked.wire.close_code == CloseCode.WALLET_BLOCKED
+        assert kept.wire.closed is None
 
 
 async def test_a_change_of_a_new_log_is_not_taken_for_an_old_one() -> None:
