@@ -161,6 +161,11 @@ class FakeTrust:
     error: RequestError | None = None
     gate: asyncio.Event | None = None
     asked: int = 0
+    memory: Trust | None = None
+
+    def remembered(self, wallet: PublicKey) -> Trust | None:
+        """Return what a test put there."""
+        return self.memory
 
     async def fresh(self, wallet: PublicKey) -> Trust:
         """Return the trust as it is when asked."""

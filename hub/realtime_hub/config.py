@@ -139,6 +139,9 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     settle_within_ms: Milliseconds = 600_000
     payer_score_min: Annotated[int, Meta(ge=0, le=100)] = 0
     """Least trust score of a payer."""
+    offline_amount_qu_max: Annotated[int, Meta(ge=0, le=200_000_000_000_000)] = 0
+    """What a payer may have under way in all while trust can't be read, on what was known in the
+    last 5 minutes. 0: nothing."""
     catalog_file: Path | None = None
     """networkx node-link JSON with further routes."""
 

@@ -101,6 +101,7 @@ async def _begin_term(parts: OwnerParts, lease: OwnerLease, fence: int) -> Async
                 tick_offset=settings.tick_offset,
                 settle_within_ms=settings.settle_within_ms,
                 score_floor=((0, settings.payer_score_min),),
+                offline_amount_qu_max=settings.offline_amount_qu_max,
             ),
         )
 

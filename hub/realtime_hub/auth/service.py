@@ -194,6 +194,10 @@ class AuthService:
         """Answer for money: never from memory alone; RequestError 108."""
         return await self._book.fresh(wallet)
 
+    def remembered(self, wallet: PublicKey) -> Trust | None:
+        """Return what was known not long ago; None when that doesn't tell enough."""
+        return self._book.remembered(wallet)
+
     def position(self) -> Position:
         """Where the trust log is."""
         return self._book.position()

@@ -50,6 +50,8 @@ CHANGES_ROUNDS_MAX: Final = 64
 """Calls for changes in one go, 256 changes each; what is left comes at the next tick."""
 POLL_S: Final = 1.0
 """Changes are looked for at each tick, and this often when no tick is heard of."""
+REMEMBERED_MS: Final = 300_000
+"""How old trust may be that small payments go on while it can't be read."""
 REFRESH_EVERY_S: Final = 0.1
 """How often it is looked for answers that run out soon."""
 
@@ -115,6 +117,7 @@ class TrustBook:
         self._delivered_sequence: int | None = None
         """The contract's changes up to here have come back out of the log."""
         self._contract_trouble: str | None = "the TurboAuth contract hasn't answered yet"
+        self._unwritten: str | None = None
         self._began = False
         self._ticked = asyncio.Event()
         self._catch_up = SharedRun(log.catch_up)
@@ -129,7 +132,9 @@ class TrustBook:
     @property
     def trouble(self) -> str | None:
         """What stands between this hub and vouching for its answers; None when nothing does."""
-        return self._log.trouble or self._chain_trouble() or self._contract_trouble
+        return (
+            self._log.trouble or self._chain_trouble() or self._contract_trouble or self._unwritten
+        )
 
     @property
     def backbone_ok(self) -> bool:
@@ -176,6 +181,16 @@ class TrustBook:
         if trust.reason == TrustReason.UNAVAILABLE:
             raise _no_backbone("the wallet's trust can't be read now")
         return trust
+
+    def remembered(self, wallet: PublicKey) -> Trust | None:
+        """Return what was known in the last REMEMBERED_MS, or a block of any age; else None."""
+        standing = self._memory.get(wallet)
+        if standing is None:
+            return None
+        now_ms = self._clock.now_ms()
+        answer = self._answer(standing, TrustTier.L1, now_ms)
+        fresh = standing.verified_ms > now_ms - REMEMBERED_MS
+        return answer if fresh or answer.status is TrustStatus.BLOCKED else None
 
     def standing(self, wallet: PublicKey) -> TrustRecord | None:
         """Return the chain's word on a wallet as this hub knows it."""
@@ -289,7 +304,11 @@ class TrustBook:
             except SourceUnavailable as error:
                 self._note_contract(str(error))
             except LogUnavailable as error:
-                logger.warning("chain changes wait for the trust log: %s", error)
+                # What other hubs can't hear of, this one can't vouch for.
+                self._unwritten = f"changes wait for the trust log: {error}"
+                logger.warning("%s", self._unwritten)
+            else:
+                self._unwritten = None
             self._ticked.clear()
             try:
                 async with asyncio.timeout(POLL_S):

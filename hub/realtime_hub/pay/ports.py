@@ -90,6 +90,10 @@ class TrustPort(Protocol):
         """Return the shared record, never from memory alone; RequestError 108 without it."""
         ...
 
+    def remembered(self, wallet: PublicKey) -> Trust | None:
+        """Return what was known not long ago; None when that doesn't tell enough."""
+        ...
+
 
 class SignaturePort(Protocol):
     """Checks signatures off the event loop, a bounded number at a time."""

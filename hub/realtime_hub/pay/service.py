@@ -53,6 +53,7 @@ from realtime_protocol.messages import (
     Position,
     PrepareReply,
     PrepareRequest,
+    Trust,
 )
 from realtime_protocol.schnorrq import SIGNATURE_BYTES
 from realtime_protocol.transaction import (
@@ -73,6 +74,8 @@ class PaymentSettings:
     settle_within_ms: int = 600_000
     """How long from acceptance a further attempt may be signed, where the intent says nothing."""
     score_floor: ScoreFloor = ((0, 0),)
+    offline_amount_qu_max: int = 0
+    """What a payer may have under way in all on trust from memory, while it can't be read."""
     journal_timeout_s: float = 2.0
     """How long an answer waits for the disk before it says that the outcome is unknown."""
     limits: PaymentLimits = field(default_factory=PaymentLimits)
@@ -246,7 +249,8 @@ class PaymentService:
         order, prepared = self._check(payer, request, known)
         with self._try(payer) as attempt:
             await self._check_signature(order)
-            require_trust(await self._trust.fresh(payer), order.amount_qu, self._floor)
+            trust = await self._read_trust(payer, order.amount_qu)
+            require_trust(trust, order.amount_qu, self._floor)
             balance_qu, balance_tick = await self._balance(payer)
             # Others ran in the meantime: the same request, a block, the next tick.
             known = self._machine.find(payment_id)
@@ -337,6 +341,21 @@ class PaymentService:
             raise RequestError(
                 ErrorCode.BAD_SIGNATURE, "the signature is not the payer's over this transaction"
             )
+
+    async def _read_trust(self, payer: PublicKey, amount_qu: int) -> Trust:
+        """Read the payer's trust; RequestError 108 without it for more than may go on memory."""
+        try:
+            return await self._trust.fresh(payer)
+        except RequestError as error:
+            if error.code is not ErrorCode.BACKBONE_UNAVAILABLE:
+                raise
+            under_way_qu = self._machine.held_qu(payer, as_of_tick=0)
+            remembered = None
+            if under_way_qu + amount_qu <= self._settings.offline_amount_qu_max:
+                remembered = self._trust.remembered(payer)
+            if remembered is None:
+                raise
+            return remembered
 
     async def _balance(self, payer: PublicKey) -> tuple[int, int]:
         """Return the payer's balance and the tick at whose start it stood."""

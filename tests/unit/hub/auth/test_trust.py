@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
-from realtime_hub.auth.ports import CachedRecord
+from realtime_hub.auth.model import LogEntry
+from realtime_hub.auth.ports import CachedRecord, LogUnavailable
 from realtime_hub.auth.trust import TrustLimits
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -343,6 +344,39 @@ async def test_money_needs_a_backbone(bench: TrustBench) -> None:
     with pytest.raises(RequestError) as raised:
         await bench.book.fresh(ALICE)
     assert raised.value.code is ErrorCode.BACKBONE_UNAVAILABLE
+
+
+async def test_what_was_known_is_remembered_for_minutes_and_a_block_for_ever(
+    bench: TrustBench,
+) -> None:
+    bench.source.write(record())
+    bench.source.write(record(BOB, status=TrustStatus.BLOCKED, sequence=2))
+    assert bench.book.remembered(ALICE) is None
+    await bench.book.get([ALICE, BOB])
+    bench.clock.advance_ms(299_999)
+    alice, bob = bench.book.remembered(ALICE), bench.book.remembered(BOB)
+    assert alice is not None
+    assert bob is not None
+    assert (alice.status, alice.age_ms) == (TrustStatus.ACTIVE, 299_999)
+    bench.clock.advance_ms(1)
+    assert bench.book.remembered(ALICE) is None
+    assert bob.status is TrustStatus.BLOCKED
+    assert bench.book.remembered(BOB) is not None
+
+
+async def test_a_hub_whose_changes_reach_nobody_does_not_vouch(bench: TrustBench) -> None:
+    async def full(_draft: LogEntry) -> int | None:
+        raise LogUnavailable("OOM")
+
+    append = bench.log.append
+    bench.log.append = full  # type: ignore[assignment]
+    bench.source.write(record())
+    await moved(bench)
+    assert bench.book.trouble == "changes wait for the trust log: OOM"
+    bench.log.append = append  # type: ignore[method-assign]
+    await moved(bench)
+    assert bench.book.backbone_ok
+    assert [change.body.wallet for change in bench.heard] == [ALICE]
 
 
 async def test_money_takes_the_shared_record_over_memory(bench: TrustBench) -> None:

@@ -319,6 +319,28 @@ async def test_trust_that_cannot_be_read_freshly_stops_the_payment(bench: Paymen
     assert await refusal_of(bench, await bench.request()) == ErrorCode.BACKBONE_UNAVAILABLE
 
 
+async def test_without_the_backbone_small_sums_go_on_what_is_remembered() -> None:
+    settings = PaymentSettings(tick_offset=5, offline_amount_qu_max=100)
+    bench = await PaymentBench(settings=settings).start()
+    bench.trust.error = unavailable()
+    small = await bench.request(intent_of(60), idem=b"a" * 16)
+    assert await refusal_of(bench, small) == ErrorCode.BACKBONE_UNAVAILABLE
+    bench.trust.memory = trust_of()
+    assert (await bench.service.pay(PAYER, small)).state is PaymentState.ACCEPTED
+    second = await bench.request(intent_of(41), idem=b"b" * 16)
+    assert await refusal_of(bench, second) == ErrorCode.BACKBONE_UNAVAILABLE
+    third = await bench.request(intent_of(40), idem=b"c" * 16)
+    assert (await bench.service.pay(PAYER, third)).state is PaymentState.ACCEPTED
+
+
+async def test_without_the_backbone_a_block_that_is_remembered_still_stands() -> None:
+    settings = PaymentSettings(tick_offset=5, offline_amount_qu_max=100)
+    bench = await PaymentBench(settings=settings).start()
+    bench.trust.error = unavailable()
+    bench.trust.memory = trust_of(TrustStatus.BLOCKED)
+    assert await refusal_of(bench, await bench.request(intent_of(1))) == ErrorCode.WALLET_BLOCKED
+
+
 async def test_a_block_between_the_trust_check_and_the_journal_stops_the_payment(
     bench: PaymentBench,
 ) -> None:
