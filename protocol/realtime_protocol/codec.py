@@ -100,7 +100,8 @@ class Push:
     body: Body
 
 
-_encode: Final = msgpack.Encoder().encode
+encode: Final = msgpack.Encoder().encode
+"""Encode anything; for messages there are functions below."""
 _decode_request_envelope: Final = msgpack.Decoder(_RequestEnvelope).decode
 _decode_login_head: Final = msgpack.Decoder(_LoginHead).decode
 _decode_answer_envelope: Final = msgpack.Decoder(_AnswerEnvelope).decode
@@ -109,7 +110,7 @@ _decode_error: Final = msgpack.Decoder(ErrorBody).decode
 _REQUEST_BODIES: Final[Mapping[int, msgpack.Decoder[Any]]] = {
     kind: msgpack.Decoder(bodies[0]) for kind, bodies in REQUESTS.items()
 }
-# First two bytes of a frame, an array of three and a type -> what reads the whole frame.
+# An array of three and its first element -> what reads the whole frame.
 _WHOLE_REQUESTS: Final[Mapping[bytes, Callable[[bytes], RequestSent[Any]]]] = {
     bytes((0x93, kind)): msgpack.Decoder(RequestSent[bodies[0]]).decode  # type: ignore[valid-type]
     for kind, bodies in REQUESTS.items()
@@ -126,38 +127,35 @@ _decode_payment_status: Final = msgpack.Decoder(PaymentStatus).decode
 
 def encode_request(kind: RequestType, request_id: int, body: object) -> bytes:
     """Build a request frame."""
-    return _encode([int(kind), request_id, body])
+    return encode([int(kind), request_id, body])
 
 
 def encode_reply(kind: int, request_id: int, body: object) -> bytes:
     """Build the reply frame to request *request_id* of type *kind*."""
-    return _encode([kind | REPLY_BIT, request_id, body])
+    return encode([kind | REPLY_BIT, request_id, body])
 
 
 def encode_error(request_id: int, error: RequestError) -> bytes:
     """Build the error reply frame to request *request_id*."""
     body = ErrorBody(int(error.code), error.retry_after_ms, error.detail)
-    return _encode([ERROR_REPLY, request_id, body])
+    return encode([ERROR_REPLY, request_id, body])
 
 
 def encode_push(kind: PushType, sub: int, offset: int, body: Body) -> bytes:
     """Build a push frame; *offset* is 0 where the stream has no positions."""
-    return _encode([int(kind), sub, offset, body])
+    return encode([int(kind), sub, offset, body])
 
 
 def encode_raw(value: object) -> Raw:
     """Encode one element of a snapshot."""
-    return Raw(_encode(value))
+    return Raw(encode(value))
 
 
 def decode_whole_request(frame: bytes) -> RequestSent[Any] | None:
     """Read a request in one go; None where `decode_request` must tell what is odd about it."""
-    decode = _WHOLE_REQUESTS.get(frame[:2])
-    if decode is None:
-        return None
     try:
-        return decode(frame)
-    except (MsgspecError, RecursionError):
+        return _WHOLE_REQUESTS[frame[:2]](frame)
+    except (KeyError, MsgspecError, RecursionError):
         return None
 
 

@@ -80,7 +80,7 @@ class TokenBucket:
         self._level = burst
         self._at_s = now_s
 
-    def take(self, weight: float, *, now_s: float) -> int:
+    def take(self, weight: float, now_s: float) -> int:
         """Take *weight* tokens and return 0, or take none and return the wait for them in ms."""
         if now_s != self._at_s:
             self._refill(now_s)

@@ -18,9 +18,9 @@ from realtime_protocol.codec import (
     decode_request,
     decode_request_body,
     decode_whole_request,
+    encode,
     encode_error,
     encode_push,
-    encode_reply,
 )
 from realtime_protocol.codec import RequestSent as RequestSent
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
@@ -28,6 +28,7 @@ from realtime_protocol.errors import LocalProtocolError, RemoteProtocolError, Re
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits, TokenBucket
 from realtime_protocol.messages import (
+    REPLY_BIT,
     REQUESTS,
     Challenge,
     LoginRequest,
@@ -53,6 +54,8 @@ class SessionState(Enum):
     REFRESHING = "refreshing"
     CLOSED = "closed"
 
+
+_OPEN: Final = SessionState.OPEN
 
 # Rule: every move of a session is in this table; "closed" may follow any state.
 MOVES: Final[Mapping[tuple[SessionState, str], SessionState]] = {
@@ -145,13 +148,13 @@ class ServerSession:
     """
 
     __slots__ = (
-        "_allowed",
         "_bucket",
         "_challenge",
         "_challenges_before_login",
         "_in_flight",
         "_limits",
         "_logins_failed",
+        "_weights",
         "closing",
         "deadline_s",
         "scopes",
@@ -172,8 +175,8 @@ class ServerSession:
         self._challenges_before_login = 0
         self._logins_failed = 0
         self._in_flight: dict[int, RequestType] = {}
-        self._allowed: frozenset[RequestType] = frozenset()
-        """What an open session may ask for, beside what belongs to logins."""
+        self._weights: Mapping[RequestType, int] = {}
+        """What an open session may ask for, beside what belongs to logins, and what it weighs."""
 
     @property
     def logged_in(self) -> bool:
@@ -191,35 +194,33 @@ class ServerSession:
         self._issue(challenge, self._limits.first_challenge_ttl_ms, now_s)
         return encode_push(PushType.CHALLENGE, 0, 0, challenge)
 
-    def receive(self, frame: bytes, *, now_s: float, now_ms: int) -> Event:
+    def receive(self, frame: bytes, now_s: float, now_ms: int) -> Event:
         """Take one message from the client."""
-        if self.state is SessionState.OPEN:
-            request = self._take_plain(frame, now_s)
-            if request is not None:
-                return request
+        if self.state is _OPEN:
+            # Nearly all messages pass every check: this is the short way through the same checks.
+            # Whatever doesn't pass changes nothing here and is looked at again with care.
+            request = decode_whole_request(frame)
+            if request is not None and len(frame) <= self._limits.frame_bytes_max:
+                in_flight, kind = self._in_flight, request.kind
+                weight = self._weights.get(kind)
+                if (
+                    weight is not None
+                    and (
+                        not in_flight
+                        or (
+                            request.id not in in_flight
+                            and len(in_flight) < self._limits.in_flight_max
+                        )
+                    )
+                    and not self._bucket.take(weight, now_s)
+                ):
+                    in_flight[request.id] = kind
+                    return request
         return self._take_any(frame, now_s, now_ms)
 
     def receive_text(self) -> Closing:
         """Take a text frame, which the msgpack subprotocol does not know."""
         return self._fail(CloseCode.PROTOCOL_ERROR)
-
-    def _take_plain(self, frame: bytes, now_s: float) -> RequestSent[Any] | None:
-        """Take a request that passes every check; None, and nothing is changed, for any other.
-
-        Nearly all requests are such: this is the short way through the same checks.
-        """
-        request = decode_whole_request(frame)
-        if (
-            request is None
-            or request.kind not in self._allowed
-            or request.id in self._in_flight
-            or len(self._in_flight) >= self._limits.in_flight_max
-            or len(frame) > self._limits.frame_bytes_max
-            or self._bucket.take(self._limits.weight_of(request.kind), now_s=now_s)
-        ):
-            return None
-        self._in_flight[request.id] = request.kind
-        return request
 
     def _take_any(self, frame: bytes, now_s: float, now_ms: int) -> Event:
         if self.state is SessionState.CLOSED:
@@ -241,11 +242,15 @@ class ServerSession:
 
     def answer(self, request_id: int, body: object) -> bytes:
         """Return the reply frame to a request in flight."""
-        return encode_reply(self._finish(request_id), request_id, body)
+        kind = self._in_flight.pop(request_id, None)
+        if kind is None:
+            raise _not_in_flight(request_id)
+        return encode([kind | REPLY_BIT, request_id, body])
 
     def refuse(self, request_id: int, error: RequestError) -> bytes:
         """Return the error frame to a request in flight."""
-        self._finish(request_id)
+        if self._in_flight.pop(request_id, None) is None:
+            raise _not_in_flight(request_id)
         return encode_error(request_id, error)
 
     def answer_challenge(
@@ -269,7 +274,7 @@ class ServerSession:
         self._move("login_proven")
         self.wallet = wallet
         self.scopes = scopes
-        self._allowed = _allowed_by(scopes)
+        self._weights = _weights_of(self._limits, scopes)
         self.deadline_s = expires_s
         self._logins_failed = 0
         return self.answer(request_id, body)
@@ -439,12 +444,6 @@ class ServerSession:
         if self.state is SessionState.LOGIN:
             self.deadline_s = self.deadline_after(ttl_ms, now_s=now_s)
 
-    def _finish(self, request_id: int) -> RequestType:
-        kind = self._in_flight.pop(request_id, None)
-        if kind is None:
-            raise LocalProtocolError(f"request {request_id} is not in flight")
-        return kind
-
     def _move(self, event: str) -> None:
         following = MOVES.get((self.state, event))
         if following is None:
@@ -457,13 +456,17 @@ class ServerSession:
 
 
 @lru_cache(maxsize=64)
-def _allowed_by(scopes: frozenset[str]) -> frozenset[RequestType]:
-    """Return what needs no login of its own and no scope beyond these; sessions share the sets."""
-    return frozenset(
-        kind
+def _weights_of(limits: Limits, scopes: frozenset[str]) -> Mapping[RequestType, int]:
+    """Return what needs no login of its own and no further scope; sessions share the tables."""
+    return {
+        kind: limits.weight_of(kind)
         for kind in REQUESTS
         if kind not in _OF_LOGINS and (kind not in SCOPE_OF or SCOPE_OF[kind] in scopes)
-    )
+    }
+
+
+def _not_in_flight(request_id: int) -> LocalProtocolError:
+    return LocalProtocolError(f"request {request_id} is not in flight")
 
 
 def _known_kind(request: Request) -> RequestType:

@@ -63,7 +63,7 @@ class Standing:
         """Return the chain's word, lowered by a pending change."""
         return self._effective
 
-    def answer(self, *, tier: TrustTier, now_ms: int, use_until_ms: int) -> Trust:
+    def answer(self, tier: TrustTier, now_ms: int, use_until_ms: int) -> Trust:
         """Return the answer to somebody who asks now."""
         effective = self._effective
         age_ms = now_ms - self.verified_ms if self.verified_ms else 0

@@ -4,7 +4,7 @@ from collections import Counter
 
 from realtime_hub.metrics import Metrics
 from realtime_protocol.codes import CloseCode, ErrorCode
-from realtime_protocol.messages import PushType, RequestType
+from realtime_protocol.messages import REQUEST_TYPE_MAX, PushType, RequestType
 
 
 class SessionCounters:
@@ -12,7 +12,9 @@ class SessionCounters:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._requests: Counter[tuple[int, ErrorCode | None]] = Counter()
+        self.served = [0] * (REQUEST_TYPE_MAX + 1)
+        """Requests answered since the metrics were last read, by type: add to it."""
+        self._refused: Counter[tuple[int, ErrorCode]] = Counter()
         self._pushes: Counter[PushType] = Counter()
         metrics.before_reading(self._report)
 
@@ -40,9 +42,9 @@ class SessionCounters:
         """A resume was decided; None: the session goes on."""
         self._metrics.resumes.labels(_name(outcome)).inc()
 
-    def request(self, kind: int, outcome: ErrorCode | None) -> None:
-        """A request was answered; None: served."""
-        self._requests[kind, outcome] += 1
+    def refused(self, kind: int, code: ErrorCode) -> None:
+        """A request was refused."""
+        self._refused[kind, code] += 1
 
     def push(self, kind: PushType, number: int = 1) -> None:
         """Messages that nobody asked for were queued."""
@@ -58,14 +60,22 @@ class SessionCounters:
 
     def _report(self) -> None:
         """Tell the metrics what came since the last time."""
-        for (kind, outcome), number in self._requests.items():
-            known = kind in RequestType.__members__.values()
-            name = RequestType(kind).name.lower() if known else "unknown"
-            self._metrics.requests.labels(name, _name(outcome)).inc(number)
+        requests = self._metrics.requests
+        for kind, number in enumerate(self.served):
+            if number:
+                requests.labels(_type_name(kind), _name(None)).inc(number)
+                self.served[kind] = 0
+        for (kind, code), number in self._refused.items():
+            requests.labels(_type_name(kind), _name(code)).inc(number)
         for push, number in self._pushes.items():
             self._metrics.pushes.labels(push.name.lower()).inc(number)
-        self._requests.clear()
+        self._refused.clear()
         self._pushes.clear()
+
+
+def _type_name(kind: int) -> str:
+    known = kind in RequestType.__members__.values()
+    return RequestType(kind).name.lower() if known else "unknown"
 
 
 def _name(outcome: ErrorCode | None) -> str:

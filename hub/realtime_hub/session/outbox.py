@@ -21,6 +21,9 @@ class Urgency(IntEnum):
     QUOTE = 3
 
 
+_LAST: Final = Urgency.QUOTE
+
+
 class Outbox:
     """The queue of one session."""
 
@@ -37,22 +40,19 @@ class Outbox:
         waiting = self._classes[urgency]
         if waiting is None:
             waiting = self._classes[urgency] = {}
-        replaced = None
         if key is None:
             key = self._unique = self._unique - 1
-        else:
-            replaced = waiting.pop(key, None)
-        if replaced is not None:
+        elif (replaced := waiting.pop(key, None)) is not None:
             self.bytes -= len(replaced)
-        elif len(waiting) >= KEYS_MAX:
+        if len(waiting) >= KEYS_MAX:
             return False
         waiting[key] = message
         self.bytes += len(message)
         return True
 
-    def take(self, bytes_max: int, *, least_urgent: Urgency = Urgency.QUOTE) -> list[bytes]:
+    def take(self, bytes_max: int, *, least_urgent: Urgency = _LAST) -> list[bytes]:
         """Remove and return messages until *bytes_max* is reached or exceeded."""
-        if self.bytes <= bytes_max and least_urgent is Urgency.QUOTE:
+        if self.bytes <= bytes_max and least_urgent is _LAST:
             return self._take_all()
         taken: list[bytes] = []
         size = 0

@@ -25,10 +25,8 @@ from realtime_protocol.messages import (
 class Wire(Protocol):
     """One open connection, as bytes of whole messages."""
 
-    @property
-    def writable(self) -> bool:
-        """Whether more may be sent now; `LiveSession.flush` is called when that turns true."""
-        ...
+    writable: bool
+    """Whether more may be sent now; `LiveSession.flush` is called when that turns true."""
 
     @property
     def unsent_bytes(self) -> int:

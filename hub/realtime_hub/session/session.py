@@ -27,7 +27,7 @@ from realtime_protocol.messages import (
     Head,
     PushType,
 )
-from realtime_protocol.server import Closing, Event, Refused, ServerSession
+from realtime_protocol.server import Closing, Event, Refused, RequestSent, ServerSession
 
 if TYPE_CHECKING:
     from realtime_hub.session.context import HubContext
@@ -140,9 +140,11 @@ class LiveSession:
         for message in messages:
             if self.ended:
                 return
-            event = machine.receive(message, now_s=now_s, now_ms=now_ms)
-            if isinstance(event, Refused):
-                self._context.counters.request(event.kind, event.code)
+            event = machine.receive(message, now_s, now_ms)
+            if isinstance(event, RequestSent):
+                serve(self, event)
+            elif isinstance(event, Refused):
+                self._context.counters.refused(event.kind, event.code)
                 self.send(event.frame)
             elif not isinstance(event, Closing):
                 serve(self, event)
@@ -207,9 +209,12 @@ class LiveSession:
         if self.ended:
             return
         outbox, wire = self._outbox, self._wire
-        while outbox.bytes and wire.writable:
+        writable = wire.writable
+        while writable and outbox.bytes:
             wire.send(outbox.take(SEND_BYTES))
-        self._steer_reading()
+            writable = wire.writable
+        if not (writable and self._reading):
+            self._steer_reading()
 
     def begin_pay(self) -> int:
         """A payment is being taken: its states wait for the reply."""

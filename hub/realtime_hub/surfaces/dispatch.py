@@ -32,6 +32,7 @@ class Dispatcher:
 
     def __init__(self, context: HubContext) -> None:
         self._counters = context.counters
+        self._served = context.counters.served
         self._logins = LoginRequests(context)
         self._resumes = ResumeRequests(context)
         subscriptions = SubscriptionRequests(context)
@@ -54,31 +55,13 @@ class Dispatcher:
 
     def serve(self, session: LiveSession, event: Event) -> None:
         """Serve one event of a session's machine."""
-        if isinstance(event, RequestSent):
-            self._serve_request(session, event)
-        elif isinstance(event, LoginSent):
-            self._serve_login(session, event)
-        elif isinstance(event, ResumeSent):
-            self._serve_resume(session, event)
-        elif isinstance(event, ChallengeWanted):
-            self._logins.challenge(session, event)
-
-    def _serve_login(self, session: LiveSession, event: LoginSent) -> None:
+        if not isinstance(event, RequestSent):
+            self._serve_stranger(session, event)
+            return
+        kind = event.kind
+        held = session.begin_pay() if kind in _CAUSES_STATES else None
         try:
-            session.spawn(self._logins.check(session, event))
-        except RequestError as error:
-            self._logins.refuse(session, event, error)
-
-    def _serve_resume(self, session: LiveSession, event: ResumeSent) -> None:
-        try:
-            session.spawn(self._resumes.check(session, event))
-        except RequestError as error:
-            self._resumes.refuse(session, event, error)
-
-    def _serve_request(self, session: LiveSession, event: RequestSent[Any]) -> None:
-        held = session.begin_pay() if event.kind in _CAUSES_STATES else None
-        try:
-            outcome = self._handlers[event.kind](session, event.body)
+            outcome = self._handlers[kind](session, event.body)
             if not isinstance(outcome, Answer):
                 session.spawn(self._wait(session, event, outcome, held))
                 return
@@ -90,6 +73,21 @@ class Dispatcher:
             self._answer(session, event, outcome)
         if held is not None:
             session.end_pay(held)
+
+    def _serve_stranger(self, session: LiveSession, event: Event) -> None:
+        """Serve what belongs to a login."""
+        if isinstance(event, ChallengeWanted):
+            self._logins.challenge(session, event)
+        elif isinstance(event, LoginSent):
+            try:
+                session.spawn(self._logins.check(session, event))
+            except RequestError as error:
+                self._logins.refuse(session, event, error)
+        elif isinstance(event, ResumeSent):
+            try:
+                session.spawn(self._resumes.check(session, event))
+            except RequestError as error:
+                self._resumes.refuse(session, event, error)
 
     async def _wait(
         self,
@@ -113,7 +111,7 @@ class Dispatcher:
     def _answer(self, session: LiveSession, event: RequestSent[Any], answer: Answer) -> None:
         if session.ended:
             return
-        self._counters.request(event.kind, None)
+        self._served[event.kind] += 1
         session.send(session.machine.answer(event.id, answer.body), answer.urgency)
         if answer.then is not None:
             answer.then()
@@ -121,7 +119,7 @@ class Dispatcher:
     def _refuse(self, session: LiveSession, event: RequestSent[Any], error: RequestError) -> None:
         if session.ended:
             return
-        self._counters.request(event.kind, error.code)
+        self._counters.refused(event.kind, error.code)
         session.send(session.machine.refuse(event.id, error))
 
     def _unexpected(self, event: RequestSent[Any]) -> RequestError:

@@ -31,10 +31,10 @@ class LoginRequests:
             session.require_patience(event.ttl_ms)
             challenge = session.issue_challenge(event.ttl_ms)
         except RequestError as error:
-            counters.request(RequestType.CHALLENGE, error.code)
+            counters.refused(RequestType.CHALLENGE, error.code)
             session.send(machine.refuse(event.id, error))
             return
-        counters.request(RequestType.CHALLENGE, None)
+        counters.served[RequestType.CHALLENGE] += 1
         now_s = self._context.clock.monotonic_s()
         session.send(
             machine.answer_challenge(event.id, challenge, ttl_ms=event.ttl_ms, now_s=now_s)

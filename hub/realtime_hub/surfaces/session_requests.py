@@ -1,7 +1,7 @@
 """ping, logout, trust.get, trust.set."""
 
 from collections.abc import Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import NORMAL_CLOSURE, LiveSession
@@ -25,6 +25,7 @@ class SessionRequests:
 
     def __init__(self, context: HubContext) -> None:
         self._context = context
+        self._peek = context.auth.peek_encoded
 
     def ping(self, session: LiveSession, body: PingRequest) -> Answer:
         """Give a sign of life, with heads."""
@@ -49,11 +50,10 @@ class SessionRequests:
         return Answer(_EMPTY, then=lambda: session.end(NORMAL_CLOSURE, "logout"))
 
     def trust_get(
-        self, session: LiveSession, body: list[bytes]
+        self, session: LiveSession, wallets: list[PublicKey]
     ) -> Answer | Coroutine[Any, Any, Answer]:
         """Tell what is known of wallets: at once where memory knows."""
-        wallets = cast(list[PublicKey], body)  # The decoder has checked their length.
-        known = self._context.auth.peek_encoded(wallets)
+        known = self._peek(wallets)
         return self._look_up(wallets) if known is None else Answer(known)
 
     async def _look_up(self, wallets: list[PublicKey]) -> Answer:

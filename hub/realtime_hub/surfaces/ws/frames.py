@@ -67,12 +67,14 @@ class Broken:
 class FrameStream:
     """The frames of one open connection."""
 
-    __slots__ = ("_bounds", "_broken", "_fragments", "_input", "_output", "_protocol")
+    __slots__ = ("_bounds", "_broken", "_fragments", "_input", "_output", "_protocol", "waits")
 
     def __init__(self, bounds: FrameBounds) -> None:
         self._bounds = bounds
         self._input = b""
         """What came and was not taken yet: as a rule nothing."""
+        self.waits = False
+        """Whether there is something: a part of a frame, or an odd one."""
         self._output: list[bytes] | None = None
         self._fragments: list[bytes] | None = None
         self._protocol: ServerProtocol | None = None
@@ -96,41 +98,41 @@ class FrameStream:
     # Reading ----------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Take what came and return the messages at its front; then ask for what is `odd`."""
-        if self._broken:
-            return []
-        self._input = self._input + data if self._input else data
-        return self.messages()
+        """Take what came; return the messages at its front that came as one binary frame each.
 
-    def messages(self) -> list[bytes]:
-        """Return the messages that are next and came as one whole binary frame each."""
-        messages: list[bytes] = []
-        if self._protocol is not None:
-            return messages
-        data = self._input
+        When `waits` is true afterwards, ask for what is `odd`, then receive b"", and so on.
+        """
+        if self._input:
+            data = self._input + data
         at, end = 0, len(data)
-        while end - at > 6 and data[at] == _BINARY:
-            size = data[at + 1] - _MASKED
-            mask_at = at + 2
-            if size == _SIZE_IN_2:
-                size = data[mask_at] << 8 | data[mask_at + 1]
-                mask_at += 2
-                if size < _SIZE_IN_2 or size > self._bounds.frame_bytes_max:
+        messages: list[bytes] = []
+        if self._protocol is None:
+            while end - at > 6 and data[at] == _BINARY:
+                size = data[at + 1] - _MASKED
+                mask_at = at + 2
+                if size == _SIZE_IN_2:
+                    size = data[mask_at] << 8 | data[mask_at + 1]
+                    mask_at += 2
+                    if size < _SIZE_IN_2 or size > self._bounds.frame_bytes_max:
+                        break
+                elif size < 0 or size == _SIZE_IN_8:
                     break
-            elif size < 0 or size == _SIZE_IN_8:
-                break
-            payload_at = mask_at + _MASK_BYTES
-            next_at = payload_at + size
-            if next_at > end:
-                break
-            messages.append(apply_mask(data[payload_at:next_at], data[mask_at:payload_at]))
-            at = next_at
-        if at:
+                payload_at = mask_at + _MASK_BYTES
+                next_at = payload_at + size
+                if next_at > end:
+                    break
+                messages.append(apply_mask(data[payload_at:next_at], data[mask_at:payload_at]))
+                at = next_at
+        if at < end and not self._broken:
             self._input = data[at:]
+            self.waits = True
+        elif self.waits:
+            self._input = b""
+            self.waits = False
         return messages
 
     def odd(self) -> Frame | Broken | None:
-        """Return what is next and isn't one of the `messages`, or None; then ask for both again.
+        """Return what is next and `receive` doesn't read; None when it isn't whole.
 
         A frame is a control or text frame, or a binary message that came otherwise.
         """
@@ -262,19 +264,15 @@ def _refuse(first: int, second: int) -> str | None:
 
 def encode_messages(messages: Sequence[bytes]) -> bytes:
     """Return the frames of whole, unmasked binary messages."""
-    if len(messages) == 1:
-        message = messages[0]
-        return _header(len(message)) + message
     parts: list[bytes] = []
     for message in messages:
-        parts.append(_header(len(message)))
+        size = len(message)
+        parts.append(_SHORT_HEADERS[size] if size < _SIZE_IN_2 else _long_header(size))
         parts.append(message)
     return b"".join(parts)
 
 
-def _header(size: int) -> bytes:
-    if size < _SIZE_IN_2:
-        return _SHORT_HEADERS[size]
+def _long_header(size: int) -> bytes:
     if size < 0x1_0000:
         return b"\x82\x7e" + size.to_bytes(2)
     return b"\x82\x7f" + size.to_bytes(8)

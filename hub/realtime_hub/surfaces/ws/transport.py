@@ -85,7 +85,7 @@ class WebSocketTransport(asyncio.Protocol):
     __slots__ = (
         "_address", "_connections", "_context", "_control", "_counted", "_cut", "_frames", "_heard",
         "_held", "_pinged_s", "_pings_missed", "_receiving", "_sent_bytes", "_serve", "_session",
-        "_transport", "_turn", "_unread", "_writable",
+        "_transport", "_turn", "_unread", "writable",
     )  # fmt: skip
 
     def __init__(self, context: HubContext, serve: Serve, connections: set[Any]) -> None:
@@ -110,7 +110,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._held = False
         """Whether the session wants no messages now."""
         self._receiving = True
-        self._writable = True
+        self.writable = True
         self._sent_bytes = 0
         self._cut: asyncio.TimerHandle | None = None
         self._pinged_s = now_s
@@ -147,17 +147,17 @@ class WebSocketTransport(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The system takes nothing more for now."""
-        self._writable = False
+        self.writable = False
 
     def resume_writing(self) -> None:
         """The system takes data again."""
-        self._writable = True
+        self.writable = True
         if self._session is not None:
             self._session.flush()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone."""
-        self._writable = False
+        self.writable = False
         self._unread = b""
         for handle in (self._turn, self._cut):
             if handle is not None:
@@ -176,11 +176,6 @@ class WebSocketTransport(asyncio.Protocol):
             self._transport.close()
 
     # What the session calls -------------------------------------------------------------------
-
-    @property
-    def writable(self) -> bool:
-        """Whether more may be sent now."""
-        return self._writable
 
     @property
     def unsent_bytes(self) -> int:
@@ -211,7 +206,8 @@ class WebSocketTransport(asyncio.Protocol):
 
     def send(self, messages: Sequence[bytes]) -> None:
         """Send whole messages, in order, with one write."""
-        if self._frames is not None and self._frames.is_open:
+        frames = self._frames
+        if frames is not None and frames.is_open:
             self._write(encode_messages(messages))
 
     def pause_reading(self) -> None:
@@ -253,19 +249,21 @@ class WebSocketTransport(asyncio.Protocol):
     def _process(self, frames: FrameStream, data: bytes) -> None:
         try:
             messages = frames.receive(data)
-            while True:
-                if messages and self._session is not None:
-                    self._session.receive(messages)
-                event = frames.odd()
-                if event is None:
-                    break
-                if self._session is not None:
-                    self._take_odd(event, self._session)
-                messages = frames.messages()
-            self._write_pieces(frames.output())
+            if messages and self._session is not None:
+                self._session.receive(messages)
+            if frames.waits:
+                self._process_odd(frames)
         except Exception:
             logger.exception("a connection failed")
             self._fail(INTERNAL_ERROR)
+
+    def _process_odd(self, frames: FrameStream) -> None:
+        while (event := frames.odd()) is not None and self._session is not None:
+            self._take_odd(event, self._session)
+            messages = frames.receive(b"")
+            if messages and self._session is not None:
+                self._session.receive(messages)
+        self._write_pieces(frames.output())
 
     def _take_odd(self, event: Frame | Broken, session: LiveSession) -> None:
         if isinstance(event, Broken):

@@ -33,7 +33,7 @@ def read(stream: FrameStream, data: bytes) -> list[Event]:
             if isinstance(odd, Broken)
             else bytes(odd.data)
         )
-        events += stream.messages()
+        events += stream.receive(b"")
     return events
 
 
