@@ -30,10 +30,11 @@ START = """
   window.client = await import("@qubic-realtime/client");
   window.told = [];
   const { signer } = await demoWallet(%d);
-  window.signer = signer;
-  window.session = await connect(%r, signer);
+  window.signatures = 0;
+  window.signer = { ...signer, sign: (text) => (signatures++, signer.sign(text)) };
+  window.session = await connect(%r, window.signer);
   for (const name of ["reconnecting", "reconnected", "closed"]) {
-    session.on(name, ({ why }) => told.push({ name, code: why?.code ?? null }));
+    session.on(name, ({ why, resumed }) => told.push({ name, code: why?.code ?? null, resumed }));
   }
   (async () => {
     for await (const event of await session.trust.subscribe(%s)) {
@@ -126,7 +127,7 @@ async def test_the_example_page_logs_in_quotes_pays_and_logs_out(world: World) -
     await page.until(shown.format("session", "closed"))
 
 
-async def test_a_page_comes_back_from_a_cut_without_loss_and_stores_nothing(world: World) -> None:
+async def test_a_page_resumes_after_a_cut_without_loss_and_stores_nothing(world: World) -> None:
     watched = "[client.publicKeyOf((await (await fetch('/wallet', "
     watched += "{ method: 'POST', body: JSON.stringify({ wallet: 0 }) })).json()).payee)]"
     page = await world.page(watched=watched)
@@ -134,13 +135,14 @@ async def test_a_page_comes_back_from_a_cut_without_loss_and_stores_nothing(worl
     await page.until("told.some(({ name }) => name === 'reconnecting')")
     await world.set_trust(1, ChainStatus.BLOCKED)
     world.proxy.mend()
-    await page.until("told.some(({ name }) => name === 'reconnected')")
+    await page.until("told.some(({ name, resumed }) => name === 'reconnected' && resumed)")
     changed = "told.filter(({ name }) => name === 'changed')"
     await page.until(f"{changed}.length")
     assert await page.run(f"return {changed}") == [
         {"name": "changed", "status": TrustStatus.BLOCKED}
     ]
     await page.run("await session.trust.get([signer.publicKey])")
+    assert await page.run("return signatures") == 1  # The wallet wasn't asked again.
     assert await page.run(STORED) == NOTHING_STORED
 
 

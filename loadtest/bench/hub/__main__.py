@@ -1,47 +1,59 @@
-"""``python -m bench.hub``: the hub beside other servers, on this machine. Prints Markdown."""
+"""The hub beside other servers that do the same work, on this machine.
+
+Every server decodes the same frames, looks up the same wallets and gives the same bytes, which is
+checked. Rounds are interleaved; figures are medians. Progress goes to standard error.
+"""
 
 import argparse
 import os
-import platform
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from bench.hub.contest import Contest, open_contest
-from bench.hub.crowd import CROWD, crowd_tables, measure_crowd
-from bench.hub.drain import drain_table, measure_drain
-from bench.hub.hostile import KINDS, QUICK_KINDS, hostile_table, measure_hostile
+from bench.hub.crowd import CROWD, crowd_goals, crowd_tables, measure_crowd
+from bench.hub.drain import drain_goals, drain_table, measure_drain
+from bench.hub.hostile import KINDS, QUICK_KINDS, hostile_goals, hostile_table, measure_hostile
 from bench.hub.processes import BenchError, cores
-from bench.hub.report import Table
-from bench.hub.requests import SHAPES, measure_requests, requests_table
+from bench.hub.report import Findings, goals_table
+from bench.hub.requests import SHAPES, measure_requests, requests_goals, requests_table
 from bench.hub.servers import RIVAL_COMMANDS
+from bench.page import Place
+from realtime_cli.machine import describe_machine
+
+PLACE: Final = Place("bench-hub")
 
 
-def run_requests(contest: Contest, *, quick: bool) -> list[Table]:
+def run_requests(contest: Contest, *, quick: bool) -> Findings:
     """Request and reply."""
     rounds, round_ms = (1, 500) if quick else (3, 1_000)
     found = measure_requests(contest, SHAPES, rounds=rounds, round_ms=round_ms)
-    return [requests_table(shape, measured) for shape, measured in found.items()]
+    tables = [requests_table(shape, measured) for shape, measured in found.items()]
+    return Findings(tables, requests_goals(found))
 
 
-def run_crowd(contest: Contest, *, quick: bool) -> list[Table]:
+def run_crowd(contest: Contest, *, quick: bool) -> Findings:
     """Logins, memory, fan-out and resumption."""
     crowd, passes, publishes = (2_000, 1, 3) if quick else (CROWD, 2, 5)
     found = measure_crowd(contest, crowd=crowd, passes=passes, publishes=publishes)
-    return crowd_tables(found, crowd)
+    return Findings(crowd_tables(found, crowd), crowd_goals(found, crowd))
 
 
-def run_hostile(contest: Contest, *, quick: bool) -> list[Table]:
+def run_hostile(contest: Contest, *, quick: bool) -> Findings:
     """Clients that do harm."""
-    return [hostile_table(measure_hostile(contest, QUICK_KINDS if quick else KINDS))]
+    found = measure_hostile(contest, QUICK_KINDS if quick else KINDS)
+    return Findings([hostile_table(found)], hostile_goals(found))
 
 
-def run_drain(contest: Contest, *, quick: bool) -> list[Table]:
+def run_drain(contest: Contest, *, quick: bool) -> Findings:
     """The end of a hub."""
-    return [drain_table(measure_drain(contest, sessions=1_000 if quick else 5_000))]
+    found = measure_drain(contest, sessions=1_000 if quick else 5_000)
+    return Findings([drain_table(found)], drain_goals(found))
 
 
-SCENARIOS: Final[dict[str, Callable[..., list[Table]]]] = {
+SCENARIOS: Final[dict[str, Callable[..., Findings]]] = {
     "requests": run_requests,
     "crowd": run_crowd,
     "hostile": run_hostile,
@@ -52,21 +64,31 @@ SCENARIOS: Final[dict[str, Callable[..., list[Table]]]] = {
 def main() -> None:
     """Measure what was asked for."""
     options = parse_options()
+    if options.into is not None:
+        PLACE.split(options.into)  # Refused now rather than after the measurement.
     rivals = [name for name in RIVAL_COMMANDS if name in options.rivals]
+    began_s = time.monotonic()
     try:
         with open_contest(rivals, say) as contest:
-            print(describe(contest), flush=True)
-            for name in options.only or SCENARIOS:
-                for table in SCENARIOS[name](contest, quick=options.quick):
-                    print(table.as_markdown(), flush=True)
+            found = [
+                SCENARIOS[name](contest, quick=options.quick) for name in options.only or SCENARIOS
+            ]
+            head = describe(contest, options, time.monotonic() - began_s)
     except BenchError as error:
         sys.exit(f"bench hub: {error}")
+    tables = [table for findings in found for table in findings.tables]
+    tables.append(goals_table([goal for findings in found for goal in findings.goals]))
+    report = "\n\n".join([head, *(table.as_markdown() for table in tables)])
+    if options.into is None:
+        print(report)
+    else:
+        PLACE.write(options.into, report)
 
 
 def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.hub", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--quick", action="store_true", help="fewer, shorter and smaller rounds")
     parser.add_argument(
         "--only", action="append", choices=SCENARIOS, help="this scenario (may be repeated)"
     )
@@ -77,18 +99,27 @@ def parse_options() -> argparse.Namespace:
         default=list(RIVAL_COMMANDS),
         help="servers beside the hub; all by default",
     )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help=f"put the tables between its lines {PLACE.begin} and {PLACE.end}",
+    )
     return parser.parse_args()
 
 
-def describe(contest: Contest) -> str:
+def describe(contest: Contest, options: argparse.Namespace, took_s: float) -> str:
     """Say where and how this was measured."""
     server, generator = cores()
+    machine = describe_machine()
     lines = [
-        f"Python {platform.python_version()}, Linux {platform.release()}, {os.cpu_count()} cores; "
-        f"server on core {server}, generator and signer on core {generator}.",
+        f"{machine['processor']}, {os.cpu_count()} cores, {machine['system']}, "
+        f"{machine['python']}; load {os.getloadavg()[0]:.1f} at the end of {took_s:.0f} s"
+        f"{', quick' if options.quick else ''}.",
+        f"Servers on core {server}, the generator and the process that signs on core {generator}.",
         *(f"Missing: {name} ({why})." for name, why in contest.missing.items()),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def say(progress: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bench.hub.contest import Contender, Contest
 from bench.hub.probe import SUBSCRIBE
 from bench.hub.processes import BenchError, memory_bytes
-from bench.hub.report import ABSENT, Table, ratio
+from bench.hub.report import ABSENT, Goal, Table, quotient, ratio
 from bench.hub.servers import HUB
 from bench.hub.signer import ADMIN_GROUP
 
@@ -64,7 +64,7 @@ def _measure(
     into.storm_s.append(opened["last_ms"] / 1_000)
     into.many += _fan_out(contest, contender, CROWD_GROUP, publishes)
     if contender.name == HUB:
-        order = contest.orders.next_publish().hex()
+        order = contest.orders.next_publish(for_hub=True).hex()
         into.back.append(tell("resume", CROWD_GROUP, PARALLEL, BACK_MS_MAX, ADMIN_GROUP, order))
     tell("close", CROWD_GROUP)
     tell("wait", SETTLE_MS)
@@ -88,7 +88,7 @@ def _fan_out(
         raise BenchError(f"{contender.name} refused subscriptions: {sent}")
     rounds = []
     for _ in range(publishes):
-        order = contest.orders.next_publish().hex()
+        order = contest.orders.next_publish(for_hub=contender.name == HUB).hex()
         tell("pace", PROBER_GROUP, PROBE_EVERY_US)
         found = tell("publish", ADMIN_GROUP, order, group, PUBLISH_MS_MAX)
         tell("wait", PROBE_ENDS_MS)  # The answer that came latest is the one that matters.
@@ -158,3 +158,21 @@ def _back_table(hub: Crowd, crowd: int) -> Table:
     return Table(
         f"{crowd:,} sessions of the hub resume after a cut; a change meanwhile", heads, rows
     )
+
+
+def crowd_goals(found: dict[str, Crowd], crowd: int) -> list[Goal]:
+    """Hold the hub to its figures for a crowd of that size."""
+    hub = found[HUB]
+    bun = median(one["last_ms"] for one in found["bun"].many) if "bun" in found else None
+    last_ms = median(one["last_ms"] for one in hub.many)
+    to = f"fan-out to {crowd:,}"
+    lost = sum(crowd - one["delivered"] for one in hub.back)
+    twice = sum(one["twice"] for one in hub.back)
+    return [
+        Goal(f"{to}: last to bun", 1.5, "x", quotient(last_ms, bun)),
+        Goal(f"{to}: last to bun, further goal", 1.2, "x", quotient(last_ms, bun)),
+        Goal(f"{to}: worst other round trip", 10, "ms", median(o["worst_ms"] for o in hub.many)),
+        Goal("idle session", 8, "KB", median(hub.session_bytes) / 1_000),
+        Goal(f"{crowd:,} back", 5, "s", median(one["back_ms"] for one in hub.back) / 1_000),
+        Goal(f"{crowd:,} back: lost or twice", 0, "", lost + twice),
+    ]

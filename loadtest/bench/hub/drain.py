@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bench.hub.contest import Contest
 from bench.hub.processes import BenchError
-from bench.hub.report import Table
+from bench.hub.report import Goal, Table
 from bench.hub.servers import HUB
 
 CROWD_GROUP: Final = 0
@@ -76,3 +76,15 @@ def drain_table(found: list[Drained]) -> Table:
     return Table(
         "SIGTERM to the hub", ["sessions", "ended after s", "worst other ms", "close codes"], rows
     )
+
+
+def drain_goals(found: list[Drained]) -> list[Goal]:
+    """Hold the hub to its figures."""
+    goals = []
+    for one in found:
+        name = f"drain of {one.sessions:,} {'live' if one.alive else 'dead'}"
+        goals += [
+            Goal(f"{name}: ended", 3, "s", one.exit_s),
+            Goal(f"{name}: worst other round trip", 50, "ms", one.worst_ms),
+        ]
+    return goals

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bench.hub.contest import Contender, Contest
 from bench.hub.processes import BenchError, memory_bytes
-from bench.hub.report import ABSENT, Table, ratio
+from bench.hub.report import ABSENT, Goal, Table, quotient, ratio
 from bench.hub.servers import HUB
 
 HONEST_GROUP: Final = 0
@@ -120,3 +120,20 @@ def hostile_table(found: list[Harm]) -> Table:
             ]
         )
     return Table(f"Hostile clients of the hub beside {HONEST} others", heads, rows)
+
+
+def hostile_goals(found: list[Harm]) -> list[Goal]:
+    """Hold the hub to its figures, for each kind of client."""
+    goals = []
+    for harm in found:
+        kind = harm.kind
+        grown_kb = harm.grown_bytes / kind.count / 1_000
+        later = quotient(harm.meanwhile["p99_us"], harm.before["p99_us"])
+        wrong = kind.count - harm.ended["closed"] if kind.cut else harm.ended["closed"]
+        fate = "not cut in time" if kind.cut else "cut though they drain"
+        goals += [
+            Goal(f"{kind.title}: memory a client", 256, "KB", grown_kb),
+            Goal(f"{kind.title}: others' p99", 1.5, "x", later),
+            Goal(f"{kind.title}: {fate}", 0, "", wrong),
+        ]
+    return goals

@@ -6,7 +6,8 @@ from typing import Final
 
 from bench.hub.contest import Contest
 from bench.hub.processes import BenchError
-from bench.hub.report import Table, ratio
+from bench.hub.report import Goal, Table, quotient, ratio
+from bench.hub.servers import HUB
 
 PARALLEL: Final = 256
 OPEN_MS_MAX: Final = 20_000
@@ -89,3 +90,20 @@ def requests_table(shape: Shape, found: dict[str, Measured]) -> Table:
     ]
     heads = ["server", "messages/s", "CPU us/message", "/ bun", "/ websockets", "/ floor"]
     return Table(f"trust.get of one wallet, {shape}", [*heads, "p50 us", "p99 us"], rows)
+
+
+def requests_goals(found: dict[Shape, dict[str, Measured]]) -> list[Goal]:
+    """Hold the hub's CPU time for a message to that of others."""
+    goals = []
+    for shape, measured in found.items():
+        cpu = {name: median(one.cpu_us) for name, one in measured.items()}
+        bounds = (
+            {"bun": 1.0, "floor": 6.0} if shape.depth > 1 else {"bun": 1.0, "websockets": 1 / 3}
+        )
+        goals += [
+            Goal(
+                f"{shape}: CPU to {rival}", round(bound, 3), "x", quotient(cpu[HUB], cpu.get(rival))
+            )
+            for rival, bound in bounds.items()
+        ]
+    return goals

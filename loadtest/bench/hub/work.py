@@ -31,9 +31,12 @@ class Orders:
     def __init__(self, node: str) -> None:
         self._node = node
         self._score = SCORE
+        self._newest = b""
 
-    def next_publish(self) -> bytes:
-        """Return the request that makes a server tell all watchers."""
+    def next_publish(self, *, for_hub: bool) -> bytes:
+        """Return the request that makes a server tell all watchers; a rival takes any again."""
+        if not for_hub:
+            return self._newest
         self._score -= 1
         setting = StatusSetting(
             PublicKey(wallet(WATCHED).public_key), ChainStatus.ACTIVE, self._score
@@ -44,14 +47,15 @@ class Orders:
             contract_index=CONTRACT_INDEX,
             tick=read_current_tick(self._node) + TICKS_AHEAD,
         )
-        return pack([int(RequestType.TRUST_SET), PUBLISH_ID, [order]])
+        self._newest = pack([int(RequestType.TRUST_SET), PUBLISH_ID, [order]])
+        return self._newest
 
 
 def record_work(port: int, orders: Orders, answers: Answers, path: Path) -> None:
     """Write what the hub at *port* says as the rivals' work."""
     with probing(port) as watcher, probing(port, as_admin=True) as admin:
         subscribed = watcher.ask(SUBSCRIBE)
-        published = admin.ask(orders.next_publish())
+        published = admin.ask(orders.next_publish(for_hub=True))
         frames = {
             "challenge": watcher.challenge,
             "login": watcher.login,

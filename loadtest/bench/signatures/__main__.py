@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from bench.page import Place
 from bench.signatures.engines import PURE, find_engines
 from bench.signatures.plan import plan_works
 from bench.signatures.report import Measured, as_markdown, as_text, tables
@@ -23,8 +24,7 @@ from realtime_protocol.schnorrq import Engine
 from realtime_protocol.signature_timing import SECOND_NS, Work, measure_ns, verify_ed25519
 
 ROUNDS: Final = 15
-BEGIN: Final = "<!-- bench-signatures -->"
-END: Final = "<!-- end of bench-signatures -->"
+PLACE: Final = Place("bench-signatures")
 _YARDSTICK: Final = ("", "Ed25519")
 
 
@@ -34,13 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"({ROUNDS})")
     parser.add_argument("--markdown", action="store_true", help="tables for a document")
     parser.add_argument(
-        "--into", type=Path, metavar="FILE", help=f"put them between its lines {BEGIN} and {END}"
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help=f"put them between its lines {PLACE.begin} and {PLACE.end}",
     )
     options = parser.parse_args(arguments)
     if not 1 <= options.rounds <= 1_000:
         parser.error("--rounds is not in 1..1000")
     if options.into is not None:
-        split_page(options.into)  # Refused now rather than after the measurement.
+        PLACE.split(options.into)  # Refused now rather than after the measurement.
     engines = find_engines(lambda text: print(text, file=sys.stderr))
     begin_s = time.perf_counter()
     measured = measure(engines, options.rounds)
@@ -54,21 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.into is None:
         print(report)
         return 0
-    before, after = split_page(options.into)
-    options.into.write_text(f"{before}{BEGIN}\n\n{report}\n\n{END}{after}", encoding="utf-8")
+    PLACE.write(options.into, report)
     return 0
-
-
-def split_page(path: Path) -> tuple[str, str]:
-    """Return what stands before and after the tables; ends the program when they have no place."""
-    try:
-        before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    except OSError as error:
-        sys.exit(f"can't read {path}: {error.strerror}")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{path} has no lines {BEGIN} and {END}")
-    return before, after
 
 
 def measure(engines: dict[str, Engine], rounds: int) -> Measured:

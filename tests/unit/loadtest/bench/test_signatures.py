@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.signatures.__main__ import BEGIN, END, split_page
+from bench.signatures.__main__ import PLACE
 from bench.signatures.engines import LANES, PORTABLE, PURE, find_engines
 from bench.signatures.plan import HASH, KNOWN_KEY, NEW_KEY, REFUSE, known_keys, new_keys
 from bench.signatures.report import GOALS, Measured, as_markdown, as_text, tables
@@ -88,20 +88,20 @@ def run(*options: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_program_puts_all_tables_into_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{PLACE.begin}\nold\n{PLACE.end}\nafter\n", encoding="utf-8")
     done = run("--into", page)
     assert done.returncode == 0, done.stderr
     text = page.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{BEGIN}\n\n")
-    assert text.endswith(f" |\n\n{END}\nafter\n")
+    assert text.startswith(f"before\n{PLACE.begin}\n\n")
+    assert text.endswith(f" |\n\n{PLACE.end}\nafter\n")
     assert "old" not in text
     assert "Ed25519 verify (PyNaCl): " in text
     assert "| k12 of 64 bytes from Python | under 0.4 us | " in text
 
 
-@pytest.mark.parametrize("content", ["", BEGIN, END])
+@pytest.mark.parametrize("content", ["", PLACE.begin, PLACE.end])
 def test_a_page_without_a_place_for_them_is_refused(tmp_path: Path, content: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(content, encoding="utf-8")
     with pytest.raises(SystemExit, match="has no lines"):
-        split_page(page)
+        PLACE.split(page)
