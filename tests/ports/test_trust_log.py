@@ -226,6 +226,23 @@ async def test_two_hubs_get_each_others_entries(topology: Topology, redis: Redis
             assert first.sequences[-1] >= 39
 
 
+async def test_of_two_hubs_one_has_the_turn_to_feed_the_log_until_it_falls_silent(
+    topology: Topology, redis: Redis
+) -> None:
+    limits = TrustLogLimits(turn_ms=200)
+    async with client_of(topology) as other:
+        one, two = redis_log(redis, limits), redis_log(other, limits)
+        assert await one.take_turn()
+        assert not await two.take_turn()
+        assert await one.take_turn()
+        for _ in range(100):
+            if await two.take_turn():
+                break
+            await asyncio.sleep(0.02)
+        assert await two.take_turn()
+        assert not await one.take_turn()
+
+
 async def test_a_hub_that_begins_later_begins_with_the_newest_entries(
     topology: Topology, redis: Redis
 ) -> None:

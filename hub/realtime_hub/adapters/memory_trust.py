@@ -101,6 +101,10 @@ class MemoryTrustLog:
         """Return the newest chain sequence."""
         return self._chain_sequence
 
+    async def take_turn(self) -> bool:
+        """There is nobody else."""
+        return True
+
     async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
         """Begin with what is there, then deliver each entry as it is appended, for ever."""
         begin(list(self._entries))

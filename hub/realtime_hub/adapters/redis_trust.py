@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 APPEND_TRIES_MAX: Final = 32
 DELIVERIES_IN_ONE_GO: Final = 64
 """Then others have their turn on the loop."""
+_NAME_BYTES: Final = 16
 _EPOCH_BYTES: Final = 8
 _NO_HASH: Final = bytes(32)
 
@@ -55,6 +56,8 @@ class TrustLogLimits:
     kept_ms: int = 86_400_000
     """Entries older than this are trimmed."""
     trim_every_ms: int = 60_000
+    turn_ms: int = 3_000
+    """A hub that hasn't asked for so long loses its turn to feed the log."""
     replay_entries_max: int = 4_096
     """So many of the newest entries are read when a hub begins: what is pending is among them."""
     fill_entries_max: int = 1_000
@@ -72,6 +75,7 @@ class TrustKeys:
         self.records = f"{prefix}:records"
         self.chain = f"{prefix}:chain-sequence"
         self.channel = f"{prefix}:changes"
+        self.turn = f"{prefix}:turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,9 @@ class RedisTrustLog:
         self._script_read = redis.register_script(scripts.READ)
         self._script_rotate = redis.register_script(scripts.ROTATE)
         self._script_trim = redis.register_script(scripts.TRIM)
+        self._script_turn = redis.register_script(scripts.TURN)
+        self._name = entropy.token(_NAME_BYTES)
+        """Of this hub among those that take turns."""
         self._epoch = bytes(_EPOCH_BYTES)
         self._born_ms = 0
         self._head = 0
@@ -232,6 +239,13 @@ class RedisTrustLog:
         """Return the newest chain sequence that any hub appended."""
         found = await asked(self._redis.get(self._keys().chain))
         return None if found is None else int.from_bytes(found, "big")
+
+    async def take_turn(self) -> bool:
+        """See TrustLog: a name with a time to live, which only its owner prolongs."""
+        asking = self._script_turn(
+            keys=[self._keys().turn], args=[self._name, self._limits.turn_ms]
+        )
+        return bool(await asked(asking))
 
     async def _look(self, first: int, count: int) -> _Look:
         keys = self._keys()

@@ -114,3 +114,11 @@ end
 return 0
 """
 """Key: records. Arguments: wallet, shared record, and so on."""
+
+TURN: Final = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+"""Key: turn. Arguments: who asks, ms that a turn lasts without asking. Answers 1 at its turn."""

@@ -121,6 +121,15 @@ class TrustLog(Protocol):
         """Return the newest chain sequence that the log has; None for an empty log."""
         ...
 
+    async def take_turn(self) -> bool:
+        """Tell whether this hub is the one that appends the source's changes now.
+
+        Of hubs that share a log one has the turn and keeps it by asking; when it falls silent
+        another gets it. It spares the source and the log, and decides nothing: append refuses
+        what is there already. LogUnavailable.
+        """
+        ...
+
     async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
         """Deliver entries for ever."""
         ...

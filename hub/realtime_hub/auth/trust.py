@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 CHANGES_ROUNDS_MAX: Final = 64
 """Calls for changes in one go, 256 changes each; what is left comes at the next tick."""
+FEED_PATIENCE_S: Final = 1.0
+"""A change that is listed for longer and isn't in the log is appended out of turn."""
 POLL_S: Final = 1.0
 """Changes are looked for at each tick, and this often when no tick is heard of."""
 REMEMBERED_MS: Final = 300_000
@@ -116,6 +118,8 @@ class TrustBook:
         """The contract's changes up to here have been appended to the log, by whomever."""
         self._delivered_sequence: int | None = None
         """The contract's changes up to here have come back out of the log."""
+        self._behind_since_s: float | None = None
+        """Since when the source lists changes that nobody has appended."""
         self._contract_trouble: str | None = "the TurboAuth contract hasn't answered yet"
         self._unwritten: str | None = None
         self._began = False
@@ -329,11 +333,15 @@ class TrustBook:
         if self._chain_trouble() is not None:
             return
         info = self._require_ours(await source.info())
+        if self._delivered_sequence is None:
+            # What came before this hub is nothing that it has missed.
+            self._delivered_sequence = await self._first_sequence(info)
+        self._note_contract(None)
+        if not await self._feeds(info.last_sequence):
+            self._sequence = None  # Others go on meanwhile; at its turn it begins where they are.
+            return
         if self._sequence is None:
             self._sequence = await self._first_sequence(info)
-            # What came before this hub is nothing that it has missed.
-            self._delivered_sequence = self._delivered_sequence or self._sequence
-        self._note_contract(None)
         for _ in range(CHANGES_ROUNDS_MAX):
             if self._sequence >= info.last_sequence:
                 return
@@ -347,6 +355,16 @@ class TrustBook:
                 self._sequence = record.chain_sequence
             if not found.changes:
                 return
+
+    async def _feeds(self, listed_sequence: int) -> bool:
+        """Tell whether this hub appends now: at its turn, or when who has it doesn't."""
+        its_turn = await self._log.take_turn()
+        now_s = self._clock.monotonic_s()
+        if its_turn or listed_sequence <= (self._delivered_sequence or 0):
+            self._behind_since_s = None
+            return its_turn
+        self._behind_since_s = self._behind_since_s or now_s
+        return now_s - self._behind_since_s > FEED_PATIENCE_S
 
     async def _first_sequence(self, info: ContractInfo) -> int:
         """Return from where on the log wants the contract's changes."""

@@ -401,3 +401,41 @@ async def test_a_position_of_another_epoch_or_ahead_cannot_be_recovered(bench: T
     here = bench.book.position()
     assert await bench.book.changes_since(Position(bytes(8), 0)) is None
     assert await bench.book.changes_since(Position(here.epoch, here.offset + 1)) is None
+
+
+class TurnOfOthers:
+    """Another hub has the turn to feed the log."""
+
+    def __init__(self) -> None:
+        self.mine = False
+
+    async def __call__(self) -> bool:
+        return self.mine
+
+
+async def test_changes_are_appended_by_the_hub_whose_turn_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = TrustBench()
+    turn = TurnOfOthers()
+    monkeypatch.setattr(bench.log, "take_turn", turn)
+    await bench.book._read_changes()
+    bench.source.write(record())
+    await bench.book._read_changes()
+    assert bench.log.position().offset == 0
+    turn.mine = True
+    await bench.book._read_changes()
+    assert bench.log.position().offset == 1
+
+
+async def test_a_change_that_the_hub_at_its_turn_leaves_out_is_appended_out_of_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = TrustBench()
+    monkeypatch.setattr(bench.log, "take_turn", TurnOfOthers())
+    await bench.book._read_changes()
+    bench.source.write(record())
+    await bench.book._read_changes()
+    bench.clock.advance_ms(1_001)
+    await bench.book._read_changes()
+    assert bench.log.position().offset == 1
