@@ -20,6 +20,7 @@ export type {
 } from "./messages.js";
 export { Payment } from "./payment.js";
 export type { PayOptions } from "./payments.js";
+export type { PresenceFields } from "./session-key.js";
 export { connect, Session, type ConnectOptions, type SessionEvents } from "./session.js";
 export type { Facts } from "./shapes.js";
 export {

@@ -21,6 +21,14 @@ test("a proof is the key's signature over type line, domain, uri, sid and nonce"
   assert.ok(!(await verifyEd25519(publicKey, COVERED, elsewhere)));
 });
 
+test("a proof of presence covers audience and nonce behind a type line of its own", async () => {
+  const key = (await makeSessionKey()) ?? assert.fail("no key");
+  const publicKey = parseKeyResource(key.resource) ?? assert.fail(key.resource);
+  const proof = await key.provePresence({ audience: "door-7", nonce: "n-1" });
+  const covered = new TextEncoder().encode("realtime/presence/v1\ndoor-7\nn-1");
+  assert.ok(await verifyEd25519(publicKey, covered, proof));
+});
+
 test("each session has a key of its own", async () => {
   const keys = await Promise.all([makeSessionKey(), makeSessionKey()]);
   assert.notEqual(keys[0]?.resource, keys[1]?.resource);

@@ -3,6 +3,7 @@
 import { parseBase64 } from "./bytes.js";
 
 const RESUME_LINE = "realtime/resume/v1";
+const PRESENCE_LINE = "realtime/presence/v1";
 
 /** What a resume's proof covers beside its type line. */
 export interface ResumeFields {
@@ -12,11 +13,19 @@ export interface ResumeFields {
   readonly nonce: string;
 }
 
+/** What a device asked: who it is, and the nonce that it sent. */
+export interface PresenceFields {
+  readonly audience: string;
+  readonly nonce: string;
+}
+
 export interface SessionKey {
   /** The line of the login text that makes this key the session's. */
   readonly resource: string;
   /** Prove that the session with that sid is this key's, on the connection with that nonce. */
   proveResume(fields: ResumeFields): Promise<Uint8Array>;
+  /** Prove to a device that this key is here now. */
+  provePresence(fields: PresenceFields): Promise<Uint8Array>;
 }
 
 /**
@@ -29,10 +38,13 @@ export async function makeSessionKey(): Promise<SessionKey | null> {
   const subtle = (globalThis.crypto as Crypto | undefined)?.subtle as SubtleCrypto | undefined;
   if (subtle === undefined) return null;
   const { publicKey, sign } = (await makeWithPlatform(subtle)) ?? (await makeWithLibrary());
+  const signLines = (...lines: string[]): Promise<Uint8Array> =>
+    sign(new TextEncoder().encode(lines.join("\n")));
   return {
     resource: `urn:qubic:realtime:key:ed25519:${toBase64Url(publicKey)}`,
     proveResume: ({ domain, uri, sid, nonce }) =>
-      sign(new TextEncoder().encode([RESUME_LINE, domain, uri, sid, nonce].join("\n"))),
+      signLines(RESUME_LINE, domain, uri, sid, nonce),
+    provePresence: ({ audience, nonce }) => signLines(PRESENCE_LINE, audience, nonce),
   };
 }
 

@@ -427,3 +427,16 @@ test("a signer that signs no transactions can't pay", async () => {
   await assert.rejects(session.pay(WISH), Refused);
   await session.close();
 });
+
+test("a decision is asked for with audience and nonce, and its key answers a device", async () => {
+  const hub = new FakeHub();
+  hub.on(RequestType.DECISION_GET, ({ audience, nonce }) => ({
+    decision: new TextEncoder().encode(`${audience} ${nonce} `.padEnd(65, "x")),
+  }));
+  const session = await open(hub);
+  assert.match(new TextDecoder().decode(await session.decision("door-7", "n-1")), /^door-7 n-1 /);
+  assert.match(new TextDecoder().decode(await session.decision("door-7")), /^door-7 null /);
+  const presence = await session.provePresence({ audience: "door-7", nonce: "n-1" });
+  assert.equal(presence.length, 64);
+  await session.close();
+});

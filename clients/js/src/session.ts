@@ -2,7 +2,7 @@
 
 import type { PushFrame, RequestKind } from "./codec.js";
 import { Connection } from "./connection.js";
-import { ConnectionClosed, RealtimeError, RequestError } from "./errors.js";
+import { ConnectionClosed, LocalProtocolError, RealtimeError, RequestError } from "./errors.js";
 import { KeepAlive, onWakeUp } from "./keep-alive.js";
 import { login, loginAnew, refresh, type LoggedIn, type LoginOptions } from "./login.js";
 import type {
@@ -15,6 +15,7 @@ import { Payments, type PayOptions } from "./payments.js";
 import { quotes } from "./quotes.js";
 import { pauseMs } from "./reconnect.js";
 import { resume, type Ticket } from "./resume.js";
+import type { PresenceFields } from "./session-key.js";
 import { checkSigner, type Signer } from "./signer.js";
 import { CloseCode, PushType, RequestType, ResumeOutcome } from "./tables.js";
 import { TrustReader } from "./trust.js";
@@ -165,6 +166,20 @@ export class Session {
   /** Where a payment stands: the remedy for an outcome that got lost. */
   payment(paymentId: Uint8Array): Promise<PaymentStatus> {
     return this.request(RequestType.PAYMENT_GET, { paymentId });
+  }
+
+  /**
+   * The hub's signed word on this wallet, for `audience` to use without a network. It names this
+   * session's key, with which `provePresence` answers the device.
+   */
+  async decision(audience: string, nonce: string | null = null): Promise<Uint8Array> {
+    return (await this.request(RequestType.DECISION_GET, { audience, nonce })).decision;
+  }
+
+  /** Answer a device's nonce with this session's key; works without a network. */
+  async provePresence(asked: PresenceFields): Promise<Uint8Array> {
+    if (this.ticket === null) throw new LocalProtocolError("this session has no key to prove with");
+    return this.ticket.key.provePresence(asked);
   }
 
   /** Prolong the session by another signature of the wallet, while it goes on. */

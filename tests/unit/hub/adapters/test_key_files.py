@@ -62,6 +62,22 @@ def test_keys_of_another_user_are_refused(
         file.read()
 
 
+def test_a_secret_that_root_mounted_for_our_group_is_taken(
+    file: SigningKeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.open(FakeClock(), SeededEntropy())
+    file.path.chmod(0o440)
+    found = file.path.stat()
+    mounted = os.stat_result((*found[:4], 0, 4_711, *found[6:]))
+    monkeypatch.setattr(os, "fstat", lambda _: mounted)
+    monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    monkeypatch.setattr(os, "getgroups", lambda: [4_711])
+    file.read()
+    monkeypatch.setattr(os, "getgroups", lambda: [4_712])
+    with pytest.raises(KeyFileError, match="mode 0440"):
+        file.read()
+
+
 @pytest.mark.parametrize(
     "content",
     [
