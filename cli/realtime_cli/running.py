@@ -91,14 +91,20 @@ async def _until_signal(server: Coroutine[Any, Any, None], ends_with_stdin: bool
     loop = asyncio.get_running_loop()
     task = loop.create_task(server)
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, _stop_once, task)
     if ends_with_stdin:
         loop.add_reader(sys.stdin.fileno(), _stop_at_end, loop, task)
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
+def _stop_once(task: asyncio.Task[None]) -> None:
+    """Begin to end. Told again, it goes on ending: the goodbyes aren't cut short."""
+    if not task.cancelling():
+        task.cancel()
+
+
 def _stop_at_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         loop.remove_reader(sys.stdin.fileno())
-        task.cancel()
+        _stop_once(task)

@@ -183,6 +183,11 @@ class Child:
         return self._facts
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def status(self) -> int | None:
         """Its exit status once it has ended."""
         return self._process.returncode
@@ -191,7 +196,7 @@ class Child:
         """Wait for its end and return the exit status."""
         return await self._process.wait()
 
-    async def stop(self) -> None:
+    async def stop(self, *, within_s: float = STOP_S_MAX) -> None:
         """Ask it to end; kill it when it doesn't."""
         self.stopping = True
         self._close_pipe()
@@ -199,7 +204,7 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
             try:
-                async with asyncio.timeout(STOP_S_MAX):
+                async with asyncio.timeout(within_s):
                     await self._process.wait()
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):

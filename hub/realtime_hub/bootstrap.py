@@ -50,6 +50,7 @@ from realtime_hub.readiness import Readiness, readiness_of
 from realtime_hub.route.service import QuoteService
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.directory import SessionDirectory
 from realtime_hub.session.resume_store import ResumeStore
 from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
@@ -87,6 +88,8 @@ class Hub:
     auth: AuthService
     quotes: QuoteService
     ownership: Ownership
+    draining: asyncio.Event
+    """Set it to send every session elsewhere while the process lives on."""
     keys: WatchedKeys
     export: EventExport
 
@@ -99,12 +102,17 @@ class Hub:
             group.create_task(self.ownership.run(), name="payments")
             group.create_task(self.engine.run(), name="sessions")
             group.create_task(self._follow_keys(), name="signing keys")
+            group.create_task(self._drain_when_told(), name="draining")
             group.create_task(self.export.run(), name="security events")
 
     async def _follow_keys(self) -> None:
         while True:
             await asyncio.sleep(_KEYS_REFRESH_S)
             self.keys.refresh()
+
+    async def _drain_when_told(self) -> None:
+        await self.draining.wait()
+        await self.drain()
 
     async def drain(self) -> None:
         """Send every session elsewhere, and let another process own the payments."""
@@ -361,9 +369,12 @@ def _assemble(
     book.doubt_listeners.append(context.fanout.begin_anew)
     _watch(metrics, watcher, book, ownership, export)
 
+    draining = asyncio.Event()
+
     def readiness() -> Readiness:
         return readiness_of(
             {
+                "draining": lambda: "sessions are sent elsewhere" if draining.is_set() else None,
                 "chain": lambda: watcher.trouble,
                 "trust": lambda: book.trouble,
                 "payments": lambda: payments.trouble,
@@ -383,7 +394,13 @@ def _assemble(
         )
     )
     admin_app = build_admin_app(
-        AdminContext(auth, metrics.exposition, lambda: _describe_sessions(context))
+        AdminContext(
+            trust=auth,
+            metrics_text=metrics.exposition,
+            sessions=SessionDirectory(context.registry),
+            readiness=readiness,
+            drain=draining.set,
+        )
     )
     return Hub(
         public_app=public_app,
@@ -395,6 +412,7 @@ def _assemble(
         auth=auth,
         quotes=quotes,
         ownership=ownership,
+        draining=draining,
         keys=keys,
         export=export,
     )
@@ -469,10 +487,6 @@ def _watch(
     metrics.watch("realtime_events_delivered", "Events taken", lambda: export.counts.delivered)
     metrics.watch("realtime_events_dropped", "Events lost", lambda: export.counts.dropped)
     metrics.watch("realtime_events_refused", "Events refused", lambda: export.counts.refused)
-
-
-def _describe_sessions(context: HubContext) -> list[dict[str, object]]:
-    return [session.describe() for session in context.registry.connections]
 
 
 class RestAdmission:

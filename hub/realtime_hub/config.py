@@ -75,6 +75,8 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Allowed Origin -> the domain that its users sign for."""
     state: Path = Path(".realtime/hub")
     """Folder of the payment journal and the trust journal."""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
+    """Processes behind the port, sharing through Redis; 0: one for each core."""
     redis_url: str | None = None
     """Shared L2 and trust log; without it both live in this process. redis://, or with + a
     redis+sentinel:// or redis+cluster:// address; rediss for TLS: docs/howto/redis.md."""
@@ -231,6 +233,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def workers_of(settings: HubSettings, *, cores: int) -> int:
+    """Return how many worker processes to run; SettingsError when they can't share."""
+    workers = settings.workers or cores
+    if workers > 1 and settings.redis_url is None:
+        raise SettingsError(
+            f"hub.workers: {workers} workers share through Redis; set hub.redis_url "
+            "(REALTIME_HUB_REDIS_URL, --redis-url), or run one worker"
+        )
+    return workers
 
 
 def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = frozenset()) -> None:

@@ -16,19 +16,37 @@ class PortTakenError(OSError):
     """Something else listens there; the message names host, port and setting."""
 
 
-def bind(host: str, port: int, setting: str) -> socket.socket:
-    """Bind *host*:*port*; PortTakenError names *setting*, with which it can be moved."""
+def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
+    """Listen on *host*:*port*; PortTakenError names *setting*, with which it can be moved.
+
+    *shared*: other workers listen there too, and the system deals connections out among them.
+    """
+    listener = _bound(host, port, setting, shared=shared)
+    listener.listen(BACKLOG_CONNECTIONS_MAX)
+    listener.setblocking(False)
+    return listener
+
+
+def reserve(host: str, port: int, setting: str) -> socket.socket:
+    """Keep a port for workers to share, without listening; PortTakenError as `bind`."""
+    # Sharing a port with a stranger would be granted: ask first whether it is free.
+    with _bound(host, port, setting, shared=False) as probe:
+        free_port = probe.getsockname()[1]
+    return _bound(host, free_port, setting, shared=True)
+
+
+def _bound(host: str, port: int, setting: str, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG_CONNECTIONS_MAX)
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
         raise PortTakenError(f"can't listen on {host}:{port} ({reason}); set {setting}") from error
-    listener.setblocking(False)
     return listener
 
 
@@ -44,6 +62,11 @@ class EmbeddedServer(uvicorn.Server):
         """Begin to accept, and say so."""
         await super().startup(sockets)
         self.answering.set()
+
+    def stop_accepting(self) -> None:
+        """Close the port; connections that are open live on."""
+        for server in self.servers:
+            server.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -20,6 +20,8 @@ from realtime_protocol.versions import REST_PREFIX
 logger = logging.getLogger(__name__)
 
 LAG_PROBE_S = 0.1
+PORT_SETTING = "hub.port (REALTIME_HUB_PORT)"
+ADMIN_PORT_SETTING = "hub.admin_port (REALTIME_HUB_ADMIN_PORT)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,18 @@ async def run_hub(
     *,
     ready: Callable[[HubInfo], None] | None = None,
     demo_identities: frozenset[str] = frozenset(),
+    shares_port: bool = False,
 ) -> None:
     """Serve until cancelled. Raises SettingsError, PortTakenError or JournalLocked at once.
 
     *ready* is called when the ports answer; whether the chain does is /readyz's to tell.
+    *shares_port*: this is one of several workers behind one port.
     """
     check_settings(settings, demo_identities=demo_identities)
-    public = bind(settings.host, settings.port, "hub.port (REALTIME_HUB_PORT)")
+    public = bind(settings.host, settings.port, PORT_SETTING, shared=shares_port)
     with contextlib.ExitStack() as stack:
         stack.callback(public.close)
-        admin = bind(
-            settings.admin_host, settings.admin_port, "hub.admin_port (REALTIME_HUB_ADMIN_PORT)"
-        )
+        admin = bind(settings.admin_host, settings.admin_port, ADMIN_PORT_SETTING)
         stack.callback(admin.close)
         settings = with_bound_ports(settings, public, admin)
         clock, metrics = SystemClock(), Metrics()
@@ -89,7 +91,7 @@ async def _serve(
             for server, _ in servers:
                 await server.answering.wait()
             if ready is not None:
-                ready(_info(settings))
+                ready(describe_hub(settings))
             logger.info("serving on %s:%d", settings.host, settings.port)
             try:
                 await asyncio.gather(*serving)
@@ -107,6 +109,7 @@ async def _stop(
 ) -> None:
     """Say goodbye to the sessions, let the servers close, then end what runs behind them."""
     logger.info("stopping")
+    servers[0].stop_accepting()
     with contextlib.suppress(Exception):
         await hub.drain()
     for server in servers:
@@ -123,7 +126,8 @@ async def _measure_lag(clock: Clock, metrics: Metrics) -> None:
         metrics.loop_lag_s.observe(max(0.0, clock.monotonic_s() - before_s - LAG_PROBE_S))
 
 
-def _info(settings: HubSettings) -> HubInfo:
+def describe_hub(settings: HubSettings) -> HubInfo:
+    """Return where a hub with these settings is reached."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return HubInfo(
         url=settings.uri,

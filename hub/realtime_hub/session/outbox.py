@@ -85,6 +85,12 @@ class Outbox:
         self._classes = [None, None, None, None]
         self.bytes = 0
 
+    def bytes_by_class(self) -> dict[Urgency, int]:
+        """Return how much waits in each class."""
+        return {
+            urgency: sum(map(len, (self._classes[urgency] or {}).values())) for urgency in Urgency
+        }
+
     @property
     def most_urgent(self) -> Urgency | None:
         """The class of the message that would go next."""

@@ -1,7 +1,7 @@
 """Who is connected, who is logged in, and who watches what."""
 
 from collections.abc import Hashable, Iterable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from realtime_hub.session.addresses import AddressBook
 from realtime_hub.session.subscriptions import ChannelKind, Subscription
@@ -14,15 +14,7 @@ WALLET_FULL_RETRY_MS: Final = 15_000
 """A dead connection of the same wallet is found within this."""
 
 
-class Connected(Protocol):
-    """What the registry knows of a session."""
-
-    def describe(self) -> dict[str, object]:
-        """Return what an administrator may see."""
-        ...
-
-
-_Session = TypeVar("_Session", bound=Connected)
+_Session = TypeVar("_Session")
 _Member = TypeVar("_Member")
 
 
@@ -102,10 +94,6 @@ class SessionRegistry(Generic[_Session]):
     def sessions_of(self, wallet: PublicKey) -> list[_Session]:
         """Return the wallet's sessions, those included whose login is being checked."""
         return list(self._by_wallet.of(wallet))
-
-    def describe(self) -> list[dict[str, object]]:
-        """Return what an administrator may see of each connection."""
-        return [session.describe() for session in self.connections]
 
     # Subscriptions --------------------------------------------------------------------------
 

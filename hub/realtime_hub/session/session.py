@@ -457,7 +457,15 @@ class LiveSession:
             "subscriptions": len(self.subscriptions),
             "quotes": len(self.quotes),
             "queued_bytes": self.queued_bytes,
+            "queued": {
+                urgency.name.lower(): size
+                for urgency, size in self._outbox.bytes_by_class().items()
+            },
         }
+
+    def queued_by_class(self) -> dict[Urgency, int]:
+        """Return what waits in this session's queue, in bytes."""
+        return self._outbox.bytes_by_class()
 
     def _release(self, *, for_good: bool) -> None:
         """Let go of everything but the connection itself; unless *for_good*, it may be resumed."""

@@ -207,8 +207,10 @@ async def test_what_an_administrator_sees_of_a_session_holds_no_secret() -> None
         assert seen["state"] == "open"
         assert seen["address"] == "192.0.2.1"
         assert set(seen) == {
-            "sid", "state", "wallet", "address", "age_s", "subscriptions", "quotes", "queued_bytes"
+            "sid", "state", "wallet", "address", "age_s", "subscriptions", "quotes",
+            "queued", "queued_bytes",
         }  # fmt: skip
+        assert seen["queued"] == {"revocation": 0, "payment": 0, "reply": 0, "quote": 0}
 
 
 async def test_the_third_bad_login_is_answered_and_then_closes_4502() -> None:

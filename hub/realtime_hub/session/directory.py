@@ -1,0 +1,35 @@
+"""Living sessions as an administrator sees them: in pages, in the order of their ids."""
+
+import heapq
+from typing import TYPE_CHECKING, Final
+
+from realtime_hub.session.registry import SessionRegistry
+
+if TYPE_CHECKING:
+    from realtime_hub.session.session import LiveSession
+
+PAGE_MAX: Final = 256
+
+
+class SessionDirectory:
+    """Looks sessions up. Connections that haven't logged in are only counted, in the metrics."""
+
+    def __init__(self, registry: "SessionRegistry[LiveSession]") -> None:
+        self._registry = registry
+
+    def page(self, *, limit: int, after: str = "") -> list[dict[str, object]]:
+        """Return up to *limit* sessions, at most PAGE_MAX, whose ids follow *after*."""
+        later = (one for one in self._registry.connections if one.sid > after)
+        chosen = heapq.nsmallest(min(limit, PAGE_MAX), later, key=lambda one: one.sid)
+        return [session.describe() for session in chosen]
+
+    def find(self, sid: str) -> dict[str, object] | None:
+        """Return one session with its channels; None when no session here has this id."""
+        found = next((one for one in self._registry.connections if one.sid == sid and sid), None)
+        if found is None:
+            return None
+        channels = [
+            {"sub": one.number, "channel": one.channel.kind.value, "wallets": len(one.wallets)}
+            for one in found.subscriptions.values()
+        ]
+        return {**found.describe(), "channels": channels}
