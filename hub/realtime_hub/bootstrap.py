@@ -194,7 +194,15 @@ async def build_hub(
             stack,
         )
         watcher.listeners.append(administration.on_tick)
-        export = build_export(settings, book, lambda: keys.ring, clock, entropy, stack)
+        export = build_export(
+            settings,
+            book,
+            lambda: keys.ring,
+            lambda: ownership.fence is not None,
+            clock,
+            entropy,
+            stack,
+        )
         yield _assemble(
             settings,
             watcher,

@@ -27,11 +27,15 @@ def build_export(
     settings: HubSettings,
     history: TrustHistory,
     keys: Callable[[], KeyRing],
+    leads: Callable[[], bool],
     clock: Clock,
     entropy: Entropy,
     stack: AsyncExitStack,
 ) -> EventExport:
-    """Open the queues and make the streams; *stack* closes them."""
+    """Open the queues and make the streams; *stack* closes them.
+
+    *leads*: whether this process is the one of those in its state folder that owns what they share.
+    """
     queue = SqliteEvents(settings.state / _EVENTS_FILE, events_max=settings.events_waiting_max)
     stack.callback(queue.close_file)
     return EventExport(
@@ -43,6 +47,7 @@ def build_export(
         entropy=entropy,
         issuer=settings.issuer,
         chain=settings.chain,
+        leads=leads,
     )
 
 

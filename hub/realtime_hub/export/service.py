@@ -1,7 +1,8 @@
 """From changes of trust to queued events, and from the queues to their receivers.
 
 At least once: an event leaves its queue when its receiver has it. What the trust log brought while
-this hub was away is read from the place that was kept with the last events.
+this hub was away is read from the place that was kept with the last events. Of several processes
+over one queue the one that leads follows the log and pushes; all of them answer polls.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ REFUSALS_MAX: Final = 3
 BACKOFF_MIN_S: Final = 1.0
 BACKOFF_MAX_S: Final = 300.0
 STORE_RETRY_S: Final = 1.0
+LOOK_S: Final = 1.0
+"""How often the queue is looked at for what another process put there, and whether we lead."""
 TOLD_MAX: Final = 65_536
 """Wallets whose last event is remembered; of others the same may be told twice."""
 POLL_EVENTS_MAX: Final = 100
@@ -101,6 +104,7 @@ class EventExport:
         entropy: Entropy,
         issuer: str,
         chain: str,
+        leads: Callable[[], bool] = lambda: True,
         pending_max: int = PENDING_MAX,
     ) -> None:
         self._streams: Mapping[str, _StreamState] = {
@@ -113,6 +117,7 @@ class EventExport:
         self._entropy = entropy
         self._issuer = issuer
         self._chain = chain
+        self._leads = leads
         self._pending_max = pending_max
         self._pending: deque[tuple[Position | None, SecurityEvent]] = deque()
         self._told: dict[PublicKey, tuple[TrustStatus, int]] = {}
@@ -129,6 +134,9 @@ class EventExport:
 
     def on_trust_change(self, change: TrustChange) -> None:
         """Take an entry of the trust log; never waits."""
+        if not self._leads():
+            self._behind = True  # Whoever leads has it; should we lead later, we read it then.
+            return
         epoch = self._history.position().epoch
         if not self._is_news(change):
             return
@@ -176,12 +184,9 @@ class EventExport:
 
     async def _fill(self) -> None:
         while True:
-            if self._behind and self._history.trouble is not None:
-                # Before the log can be vouched for, its place says nothing of what was missed.
-                await asyncio.sleep(STORE_RETRY_S)
-                continue
+            self._arrived.clear()
             try:
-                if self._behind:
+                if self._behind and self._leads() and self._history.trouble is None:
                     await self._catch_up()
                 else:
                     await self._store_pending()
@@ -189,10 +194,8 @@ class EventExport:
                 self._behind = True
                 logger.error("events wait for their queue: %s", error)
                 await asyncio.sleep(STORE_RETRY_S)
-                continue
-            if not self._behind and not self._pending:
-                self._arrived.clear()
-                await self._arrived.wait()
+            else:
+                await _wait(self._arrived, LOOK_S)
 
     async def _catch_up(self) -> None:
         """Queue what the log has after the place that was kept."""
@@ -208,17 +211,24 @@ class EventExport:
             for change in changes
             for event in events_of_change(change, epoch=here.epoch, chain=self._chain)
         ]
-        # What is pending and stands in the log before that place is queued once all the same.
         await self._add(events, here)
+        if kept is not None:
+            # What stands in the log up to there was queued just now.
+            self._pending = deque(
+                (place, event)
+                for place, event in self._pending
+                if place is None or place.epoch != here.epoch or place.offset > here.offset
+            )
 
     async def _store_pending(self) -> None:
-        taken = list(self._pending)
+        """Queue what came; while something before it may be missing, only the ends of sessions."""
+        taken = [entry for entry in self._pending if entry[0] is None or not self._behind]
         if not taken:
             return
-        places = [position for position, _ in taken if position is not None]
+        places = [place for place, _ in taken if place is not None]
         await self._add([event for _, event in taken], places[-1] if places else None)
-        for _ in taken:
-            self._pending.popleft()
+        for entry in taken:
+            self._pending.remove(entry)
 
     async def _add(self, events: Sequence[SecurityEvent], position: Position | None) -> None:
         addressed = [
@@ -241,9 +251,9 @@ class EventExport:
         while True:
             added = state.added
             try:
-                found = await self._queue.oldest(name, 1)
+                found = await self._queue.oldest(name, 1) if self._leads() else []
                 if not found:
-                    await added.wait()
+                    await _wait(added, LOOK_S)
                     continue
                 [event] = found
                 outcome = await receiver.push(self._sign(state.stream, event))
@@ -297,13 +307,26 @@ class EventExport:
             await self._queue.remove(name, [*acknowledged, *refused])
             self.counts.delivered += len(acknowledged)
         count = min(count_max, POLL_EVENTS_MAX)
-        added = state.added
-        found = await self._queue.oldest(name, count + 1)
-        if not found and count and wait_s > 0 and state.polls < POLLS_WAITING_MAX:
-            await _wait(state, added, wait_s)
-            found = await self._queue.oldest(name, count + 1)
+        may_wait = count > 0 and state.polls < POLLS_WAITING_MAX
+        found = await self._next(state, count + 1, wait_s if may_wait else 0.0)
         sets = {event.jti: self._sign(state.stream, event) for event in found[:count]}
         return sets, len(found) > count
+
+    async def _next(
+        self, state: _StreamState, count_max: int, wait_s: float
+    ) -> list[SecurityEvent]:
+        """Return what waits; with nothing there, what comes within *wait_s*."""
+        state.polls += 1
+        try:
+            while True:
+                added = state.added
+                found = await self._queue.oldest(state.stream.name, count_max)
+                if found or wait_s <= 0:
+                    return found
+                await _wait(added, min(wait_s, LOOK_S))
+                wait_s -= LOOK_S
+        finally:
+            state.polls -= 1
 
     async def depth(self, name: str) -> int:
         """Return how many events wait for a stream; QueueUnavailable."""
@@ -316,12 +339,9 @@ class EventExport:
         return sign_event(event, key, issuer=self._issuer, audience=stream.audience, now_ms=now_ms)
 
 
-async def _wait(state: _StreamState, added: asyncio.Event, wait_s: float) -> None:
-    state.polls += 1
+async def _wait(event: asyncio.Event, at_most_s: float) -> None:
     try:
-        async with asyncio.timeout(wait_s):
-            await added.wait()
+        async with asyncio.timeout(at_most_s):
+            await event.wait()
     except TimeoutError:
         pass
-    finally:
-        state.polls -= 1

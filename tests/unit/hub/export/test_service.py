@@ -92,7 +92,12 @@ class Bench:
         self.log = FakeLog()
         self.queue = SqliteEvents(self.path, events_max=events_max)
 
-    def export(self, *streams: Stream, pending_max: int = PENDING_MAX) -> EventExport:
+    def export(
+        self,
+        *streams: Stream,
+        pending_max: int = PENDING_MAX,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> EventExport:
         return EventExport(
             streams=streams,
             queue=self.queue,
@@ -103,6 +108,7 @@ class Bench:
             issuer="https://hub.example",
             chain="devnet",
             pending_max=pending_max,
+            leads=leads,
         )
 
     def change(self, export: EventExport, status: TrustStatus = TrustStatus.ACTIVE) -> None:
@@ -424,6 +430,52 @@ def test_the_end_of_a_session_is_exported_once(bench: Bench) -> None:
         await asyncio.sleep(1)
 
     run(export, scenario)
+    assert receiver.scores == [-1]
+
+
+def test_of_two_processes_over_one_queue_the_one_that_leads_exports(bench: Bench) -> None:
+    leader = "one"
+    first, second = FakeReceiver(), FakeReceiver()
+    one = bench.export(pushed(first), leads=lambda: leader == "one")
+    two = bench.export(pushed(second), leads=lambda: leader == "two")
+
+    def change() -> None:
+        entry = bench.log.append()
+        one.on_trust_change(entry)
+        two.on_trust_change(entry)
+
+    async def scenario() -> None:
+        nonlocal leader
+        running = asyncio.create_task(two.run())
+        change()
+        await asyncio.sleep(5)
+        leader = "neither"
+        change()
+        await asyncio.sleep(5)
+        leader = "two"
+        await asyncio.sleep(5)
+        change()
+        await asyncio.sleep(5)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(one, scenario)
+    assert (first.scores, second.scores) == ([1], [2, 3])
+
+
+def test_a_process_that_doesnt_lead_hands_in_the_end_of_its_sessions(bench: Bench) -> None:
+    receiver = FakeReceiver()
+    leader = bench.export(pushed(receiver))
+    follower = bench.export(pushed(FakeReceiver()), leads=lambda: False)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(follower.run())
+        follower.on_session_revoked("s1", WALLET, "logout everywhere")
+        await asyncio.sleep(5)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(leader, scenario)
     assert receiver.scores == [-1]
 
 
