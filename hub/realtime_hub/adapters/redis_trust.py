@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection
@@ -213,7 +213,7 @@ class RedisTrustLog:
     async def _is_kept(self, draft: LogEntry) -> bool:
         """Whether the newer record is the fleet's own; a forged one is removed."""
         keys = self._keys()
-        [data] = await asked(self._redis.hmget(keys.records, [draft.wallet]))
+        data = await asked(self._redis.hget(keys.records, draft.wallet))
         if data is None:
             return False
         if self._seal.read_record(draft.wallet, data) is not None:
@@ -249,18 +249,16 @@ class RedisTrustLog:
 
     async def _look(self, first: int, count: int) -> _Look:
         keys = self._keys()
-        epoch, head, entries = await asked(
+        answer = await asked(
             self._script_read(
                 keys=[keys.epoch, keys.log],
                 args=[self._entropy.token(_EPOCH_BYTES), first, count],
             )
         )
-        return _Look(
-            epoch[:_EPOCH_BYTES],
-            int.from_bytes(epoch[_EPOCH_BYTES:], "big"),
-            int(head),
-            [(int(name.split(b"-")[0]), fields[1]) for name, fields in entries],
-        )
+        try:
+            return _read_look(answer)
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise LogUnavailable(f"Redis' answer can't be read: {error}") from error
 
     # Following ----------------------------------------------------------------------------------
 
@@ -320,6 +318,8 @@ class RedisTrustLog:
                 waits_for_pong = True
                 continue
             waits_for_pong = False
+            if not isinstance(message, list) or not message:
+                raise LogUnavailable("a publication can't be read")
             if message[0] in (b"subscribe", b"ssubscribe"):
                 await self._fill()
             elif message[0] in (b"message", b"smessage"):
@@ -423,6 +423,16 @@ class RedisTrustLog:
 
     def _keys(self) -> TrustKeys:
         return TrustKeys(self._network_id())
+
+
+def _read_look(answer: Any) -> _Look:
+    epoch, head, entries = answer
+    return _Look(
+        epoch[:_EPOCH_BYTES],
+        int.from_bytes(epoch[_EPOCH_BYTES:], "big"),
+        int(head),
+        [(int(name.split(b"-")[0]), fields[1]) for name, fields in entries],
+    )
 
 
 def _hash(data: bytes) -> bytes:
