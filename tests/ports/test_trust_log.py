@@ -208,6 +208,18 @@ async def test_nothing_kept_is_nothing_answered(cache: TrustCache) -> None:
     assert await cache.get([ALICE]) == [None]
 
 
+async def test_changes_that_cannot_be_had_make_the_log_begin_anew(log: TrustLog) -> None:
+    async with following(log) as follower:
+        await log.append(entry(1))
+        before = log.position()
+        await log.skip_to(500)
+        await eventually(lambda: follower.resets == 1)
+        assert log.position().epoch != before.epoch
+        assert [e.chain_sequence for e in follower.begun[1]] == [1]
+        assert await log.chain_sequence() == 500
+        assert await log.append(entry(501, BOB)) == 2
+
+
 # Redis only ------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,9 @@ class MemoryTrustLog:
         self.born_ms = 0
         """Nothing was shared before."""
         self._cache = cache
+        self._entropy = entropy
         self._epoch = entropy.token(_EPOCH_BYTES)
+        self._begin: LogBegin | None = None
         self._entries: deque[LogEntry] = deque(maxlen=entries_max)
         self._head = 0
         self._sequences: dict[PublicKey, int] = {}
@@ -101,6 +103,13 @@ class MemoryTrustLog:
         """Return the newest chain sequence."""
         return self._chain_sequence
 
+    async def skip_to(self, chain_sequence: int) -> None:
+        """Begin anew with what is there."""
+        self._chain_sequence = max(self._chain_sequence or 0, chain_sequence)
+        self._epoch = self._entropy.token(_EPOCH_BYTES)
+        if self._begin is not None:
+            self._begin(list(self._entries))
+
     async def take_turn(self) -> bool:
         """There is nobody else."""
         return True
@@ -108,8 +117,8 @@ class MemoryTrustLog:
     async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
         """Begin with what is there, then deliver each entry as it is appended, for ever."""
         begin(list(self._entries))
-        self._deliver = deliver
+        self._deliver, self._begin = deliver, begin
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._deliver = None
+            self._deliver = self._begin = None

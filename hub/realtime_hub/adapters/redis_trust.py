@@ -240,6 +240,11 @@ class RedisTrustLog:
         found = await asked(self._redis.get(self._keys().chain))
         return None if found is None else int.from_bytes(found, "big")
 
+    async def skip_to(self, chain_sequence: int) -> None:
+        """Let the epoch end, and go on behind that sequence."""
+        await self._end_epoch(chain_sequence.to_bytes(8, "big"))
+        await self._fill()
+
     async def take_turn(self) -> bool:
         """See TrustLog: a name with a time to live, which only its owner prolongs."""
         asking = self._script_turn(
@@ -382,11 +387,15 @@ class RedisTrustLog:
         else:
             await self._end_epoch()
 
-    async def _end_epoch(self) -> None:
+    async def _end_epoch(self, chain_sequence: bytes = b"") -> None:
         """Tell every hub that places in the log have lost their meaning."""
-        logger.error("the trust log has lost what followed entry %d; its epoch ends", self._head)
+        logger.error("the trust log lacks what followed entry %d; its epoch ends", self._head)
         keys = self._keys()
-        await asked(self._script_rotate(keys=[keys.epoch, keys.log], args=[self._epoch]))
+        await asked(
+            self._script_rotate(
+                keys=[keys.epoch, keys.log, keys.chain], args=[self._epoch, chain_sequence]
+            )
+        )
 
     async def _begin_anew(self, began_s: float) -> None:
         """Take the newest entries for a beginning: told together, for they are no news."""

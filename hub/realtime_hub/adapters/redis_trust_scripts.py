@@ -69,6 +69,11 @@ ROTATE: Final = (
     + """
 local epoch = redis.call('GET', KEYS[1])
 if not epoch or string.sub(epoch, 1, 8) ~= ARGV[1] then return 0 end
+local last = redis.call('GET', KEYS[3])
+if ARGV[2] ~= '' and (not last or #last ~= 8
+    or struct.unpack('>I8', last) < struct.unpack('>I8', ARGV[2])) then
+  redis.call('SET', KEYS[3], ARGV[2])
+end
 redis.call('DEL', KEYS[1])
 local head = head_of(KEYS[2])
 if head == 0 then
@@ -79,8 +84,9 @@ end
 return 1
 """
 )
-"""Keys: epoch, log. Argument: the epoch that is over; whoever reads next begins another, behind
-the newest entry that is left."""
+"""Keys: epoch, log, chain sequence. Arguments: the epoch that is over, and the chain sequence that
+stands from now on (empty: as it is). Whoever reads next begins another epoch, behind the newest
+entry that is left."""
 
 TRIM: Final = (
     _HEAD

@@ -121,6 +121,13 @@ class TrustLog(Protocol):
         """Return the newest chain sequence that the log has; None for an empty log."""
         ...
 
+    async def skip_to(self, chain_sequence: int) -> None:
+        """Give up on changes up to there: they can't be had, so every hub begins anew.
+
+        LogUnavailable.
+        """
+        ...
+
     async def take_turn(self) -> bool:
         """Tell whether this hub is the one that appends the source's changes now.
 

@@ -347,8 +347,8 @@ class TrustBook:
                 return
             found = await source.changes(self._sequence)
             if found.overrun:
-                self._reread_all()
-                self._sequence = found.last_sequence
+                logger.warning("the source no longer lists changes after %d", self._sequence)
+                await self._log.skip_to(found.last_sequence)
                 return
             for record in found.changes:
                 await self._log.append(self._chain_draft(record))
@@ -358,7 +358,10 @@ class TrustBook:
 
     async def _feeds(self, listed_sequence: int) -> bool:
         """Tell whether this hub appends now: at its turn, or when who has it doesn't."""
-        its_turn = await self._log.take_turn()
+        try:
+            its_turn = await self._log.take_turn()
+        except LogUnavailable:
+            its_turn = False  # A full Redis refuses even this; a change decides whether it matters.
         now_s = self._clock.monotonic_s()
         if its_turn or listed_sequence <= (self._delivered_sequence or 0):
             self._behind_since_s = None
@@ -432,14 +435,14 @@ class TrustBook:
     def _begin(self, entries: list[LogEntry]) -> None:
         """The log begins here: at first, and whenever its positions have lost their meaning."""
         began_before, self._began = self._began, True
-        if began_before:
-            logger.warning("the trust log began anew; all records are read again")
-            self._reread_all()
         told: dict[PublicKey, TrustChange] = {}
         for entry in entries:
             told.pop(entry.wallet, None)
             effective = self._absorb_entry(entry)
             told[entry.wallet] = self._change_of(entry, effective)
+        if began_before:
+            logger.warning("the trust log began anew; all records are read again")
+            self._reread_all()
         # Each wallet's last word only: a block that was taken back since throws nobody out.
         for change in told.values():
             self._tell(change)

@@ -303,10 +303,15 @@ async def test_more_changes_than_the_contract_lists_make_everything_be_read_agai
     bench.source.records[ALICE] = record(status=TrustStatus.BLOCKED, sequence=500)
     bench.source.listed.append(record(BOB, sequence=900))
     bench.source.oldest = 600
-    await moved(bench)
+    doubts: list[int] = []
+    bench.book.doubt_listeners.append(lambda: doubts.append(1))
+    bench.book.on_tick(None)
+    for _ in range(50):
+        await asyncio.sleep(0)
     bench.cache._records.clear()
     [answer] = await bench.book.get([ALICE])
     assert answer.status is TrustStatus.BLOCKED
+    assert doubts == [1], "whoever was told something is told to ask again, once"
 
 
 @pytest.mark.parametrize(
