@@ -80,8 +80,9 @@ class LiveSession:
         self._wire = wire
         self._serve = serve
         self._outbox = Outbox()
-        self._pays = ReplyFirst()
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Most sessions never pay, and wait for nothing: what is empty isn't there.
+        self._pays: ReplyFirst | None = None
+        self._tasks: set[asyncio.Task[None]] | None = None
         self._subs_made = 0
         self._entered: PublicKey | None = None
         self._place: Place | None = None
@@ -193,8 +194,9 @@ class LiveSession:
         """Send a message that nobody asked for just now."""
         if self.ended:
             return
-        if urgency is Urgency.PAYMENT and self._pays.hold(key, message):
-            if self._pays.is_full:
+        pays = self._pays
+        if pays is not None and urgency is Urgency.PAYMENT and pays.hold(key, message):
+            if pays.is_full:
                 self.fail(CloseCode.POSITION_LOST)
             return
         self.send(message, urgency, key)
@@ -218,18 +220,30 @@ class LiveSession:
 
     def begin_pay(self) -> int:
         """A payment is being taken: its states wait for the reply."""
+        if self._pays is None:
+            self._pays = ReplyFirst()
         return self._pays.begin()
 
     def end_pay(self, number: int) -> None:
         """The reply is queued."""
+        if self._pays is None:
+            return
         for key, message in self._pays.end(number):
             self.send(message, Urgency.PAYMENT, key)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run *work* until it is done or the session ends."""
         task = self._context.tasks.spawn(work)
+        if self._tasks is None:
+            self._tasks = set()
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if self._tasks is not None:
+            self._tasks.discard(task)
+            if not self._tasks:
+                self._tasks = None
 
     def heads(self) -> list[Head]:
         """Return up to where each subscription has been sent everything."""
@@ -237,7 +251,11 @@ class LiveSession:
         heads = []
         for subscription in self.subscriptions.values():
             position = position_of(subscription.channel.kind)
-            late = subscription.channel.kind.scope == "pay" and self._pays.holding
+            late = (
+                subscription.channel.kind.scope == "pay"
+                and self._pays is not None
+                and self._pays.holding
+            )
             if position is not None and subscription.held is None and not late:
                 heads.append(Head(subscription.number, position.epoch, position.offset))
         return heads
@@ -483,7 +501,7 @@ class LiveSession:
             self.close_quotes(number)
         self._outbox.clear()
         current = asyncio.current_task() if self._tasks else None
-        for task in self._tasks:
+        for task in self._tasks or ():
             if task is not current:
                 task.cancel()
 
