@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import uvicorn
 
+from realtime_hub.http_deadlines import REQUEST_WITHIN_S, BoundedHttp, Unfinished
+
 BACKLOG_CONNECTIONS_MAX: Final = 4_096
 SHUTDOWN_S_MAX: Final = 1
 
@@ -53,8 +55,9 @@ def _bound(host: str, port: int, setting: str, *, shared: bool) -> socket.socket
 class EmbeddedServer(uvicorn.Server):
     """A uvicorn server that leaves signals to the process that owns it."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, unfinished: Unfinished) -> None:
         super().__init__(config)
+        self._unfinished = unfinished
         self.answering = asyncio.Event()
         """Set once its port answers."""
 
@@ -68,18 +71,35 @@ class EmbeddedServer(uvicorn.Server):
         for server in self.servers:
             server.close()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Cut whoever lets us wait; uvicorn calls this ten times a second."""
+        self._unfinished.cut_overdue(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture nothing."""
         yield
 
 
-def build_server(app: Any, *, ws: type[asyncio.Protocol] | None = None) -> EmbeddedServer:
+def build_server(
+    app: Any,
+    *,
+    ws: type[asyncio.Protocol] | None = None,
+    request_within_s: float = REQUEST_WITHIN_S,
+) -> EmbeddedServer:
     """Make a server for *app*; *ws* takes over connections that upgrade."""
+    waiting = Unfinished(within_s=request_within_s)
+
+    class ServerHttp(BoundedHttp):
+        """A connection of this server."""
+
+        unfinished = waiting
+
     return EmbeddedServer(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=ServerHttp,
             ws=ws if ws is not None else "none",
             loop="none",
             lifespan="off",
@@ -91,5 +111,6 @@ def build_server(app: Any, *, ws: type[asyncio.Protocol] | None = None) -> Embed
             backlog=BACKLOG_CONNECTIONS_MAX,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=SHUTDOWN_S_MAX,
-        )
+        ),
+        waiting,
     )
