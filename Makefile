@@ -6,7 +6,7 @@ SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest script
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test tools check unit fix native load bench-hub bench-signatures build logs health clean js constraints
+.PHONY: help run dev demo test tools check unit fix native mutants fuzz load bench-hub bench-signatures build logs health clean js constraints
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,12 @@ fix: $(VENV)/.test ## Format and mend what can be mended by itself
 
 native: $(VENV)/.run ## Compile the native signatures into the source tree, or fail
 	REALTIME_NATIVE=require $(BIN)/python protocol/native/compile.py
+
+mutants: $(VENV)/.test $(VENV)/.native ## Remove each check of a verification in turn: a test must fail
+	$(BIN)/python scripts/mutate_verification.py
+
+fuzz: $(VENV)/.test ## Let libFuzzer compare the paths of a verification; FUZZ_RUNS=100000
+	FUZZ_RUNS=$${FUZZ_RUNS:-100000} $(BIN)/python -m pytest -q --timeout 0 tests/unit/protocol/native/test_fuzz.py
 
 js: clients/js/node_modules/.package-lock.json ## Build the JS client
 	npm --prefix clients/js run build

@@ -105,11 +105,10 @@ bool prepare_key(const uint8_t *public_key, struct prepared_key *key) {
 
 const char *schnorrq_refusal_of_key(const uint8_t *public_key) {
     fp2 x, y;
-    if (public_key[15] & 0x80) {
-        return "bit 127 is set";
-    }
-    if (is_reserved(public_key)) {
-        return "it is the zero key, a contract's address or the neutral point";
+    if (!has_key_form(public_key)) {
+        return public_key[15] & 0x80
+                   ? "bit 127 is set"
+                   : "it is the zero key, a contract's address or the neutral point";
     }
     if (!decode(public_key, &x, &y)) {
         return "it is not on the curve";
@@ -174,6 +173,7 @@ static struct point add_products(const struct products *products) {
     return point;
 }
 
+/* No R with bit 127 would match what encode makes; it is core's first check. */
 bool has_signature_form(const uint8_t *signature) {
     return !(signature[15] & 0x80) && scalar_is_below_order(signature + 32);
 }

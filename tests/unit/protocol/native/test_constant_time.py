@@ -47,16 +47,17 @@ def signature_vectors() -> list[tuple[str, ...]]:
     ]
 
 
-@pytest.mark.parametrize("level", ["-O1", "-O2", "-O3"])
+# Secrets are undefined whatever they are: one of them shows what all do.
+@pytest.mark.parametrize(("number", "level"), [(0, "-O1"), (1, "-O2"), (2, "-O3")])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_no_branch_and_no_address_depends_on_a_secret(
-    valgrind: str, tmp_path: Path, compiler: str, level: str
+    valgrind: str, tmp_path: Path, compiler: str, number: int, level: str
 ) -> None:
     program = build(SOURCES, tmp_path / "program", "-gdwarf-4", level, compiler=compiler)
-    for private_key, subseed, public_key, message, signature in signature_vectors():
-        done = watched(valgrind, program, private_key, subseed, public_key, message)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.split() == [public_key, signature, "signed"]
+    private_key, subseed, public_key, message, signature = signature_vectors()[number]
+    done = watched(valgrind, program, private_key, subseed, public_key, message)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [public_key, signature, "signed"]
 
 
 def test_a_refusal_depends_on_nothing_else_either(valgrind: str, tmp_path: Path) -> None:
