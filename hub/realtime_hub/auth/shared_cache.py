@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from realtime_hub.auth.breaker import Breaker
 from realtime_hub.auth.ports import CachedRecord, LogUnavailable, TrustCache
@@ -11,14 +13,24 @@ from realtime_protocol.identity import PublicKey
 
 logger = logging.getLogger(__name__)
 
+WRITE_RECORDS_MAX: Final = 512
+"""Records in one write."""
+WAITING_RECORDS_MAX: Final = 16_384
+"""Records that wait to be written; beyond, the oldest are left out."""
+
 
 class SharedCache:
-    """A shared cache that may be slow or gone: each call ends within *timeout_s*."""
+    """A shared cache that may be slow or gone: each call ends within *timeout_s*.
+
+    One owner runs :meth:`run`.
+    """
 
     def __init__(self, cache: TrustCache, clock: Clock, *, timeout_s: float) -> None:
         self.breaker = Breaker(clock)
         self._cache = cache
         self._timeout_s = timeout_s
+        self._waiting: deque[CachedRecord] = deque(maxlen=WAITING_RECORDS_MAX)
+        self._wanted = asyncio.Event()
 
     async def read(self, wallets: Sequence[PublicKey]) -> Sequence[CachedRecord | None]:
         """Return what is kept of each wallet; nothing of any while the cache can't be asked."""
@@ -40,10 +52,23 @@ class SharedCache:
         self.breaker.succeeded()
         return found
 
-    async def write(self, records: Sequence[CachedRecord]) -> None:
-        """Keep records for other hubs, if that can be done now."""
-        if not records or not self.breaker.allows():
-            return
+    def share(self, records: Sequence[CachedRecord]) -> None:
+        """Keep records for other hubs, soon, if that can be done."""
+        self._waiting.extend(records)
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Write what is to be shared, for ever; what can't be written now is left out."""
+        while True:
+            await self._wanted.wait()
+            count = min(len(self._waiting), WRITE_RECORDS_MAX)
+            records = [self._waiting.popleft() for _ in range(count)]
+            if not self._waiting:
+                self._wanted.clear()
+            if records and self.breaker.allows():
+                await self._write(records)
+
+    async def _write(self, records: Sequence[CachedRecord]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._cache.put(records)

@@ -106,6 +106,7 @@ class TierReader:
     async def run(self) -> None:
         """Read what is asked for, for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._cache.run(), name="trust cache writes")
             for number in range(SOURCE_READERS):
                 group.create_task(self._read_source(), name=f"trust source {number}")
             while True:
@@ -145,7 +146,7 @@ class TierReader:
                 found = self._take_record(wallet, records[wallet], began_ms)
             self._end(wallet, found)
         listed = [record for record in records.values() if record is not None]
-        await self._cache.write([CachedRecord(record, began_ms) for record in listed])
+        self._cache.share([CachedRecord(record, began_ms) for record in listed])
 
     async def _ask_source(
         self, wallets: Sequence[PublicKey]
