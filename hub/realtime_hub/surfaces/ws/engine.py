@@ -3,7 +3,8 @@
 import asyncio
 
 from realtime_hub.session.context import HubContext
-from realtime_hub.session.housekeeping import SESSIONS_PER_TURN, Housekeeping
+from realtime_hub.session.draining import drain_sessions
+from realtime_hub.session.housekeeping import Housekeeping
 from realtime_hub.surfaces.ws.transport import make_ws_protocol
 
 
@@ -21,13 +22,7 @@ class SessionEngine:
 
     async def drain(self) -> None:
         """Let nobody in any more and send everybody elsewhere, in small turns."""
-        registry = self._context.registry
-        registry.stop_admitting()
-        sessions = list(registry.connections)
-        for begin in range(0, len(sessions), SESSIONS_PER_TURN):
-            for session in sessions[begin : begin + SESSIONS_PER_TURN]:
-                session.drain()
-            await asyncio.sleep(0)
+        await drain_sessions(self._context.registry, self._context.clock)
 
     async def run(self) -> None:
         """Own every task of every session until cancelled."""
