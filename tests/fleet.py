@@ -31,6 +31,7 @@ _ROOMY = {
     "REALTIME_HUB_REQUESTS_PER_S": "10000",
     "REALTIME_HUB_REQUESTS_BURST": "10000",
     "REALTIME_HUB_SESSIONS_PER_IP_MAX": "10000",
+    "REALTIME_HUB_SESSIONS_PER_WALLET_MAX": "10000",
     "REALTIME_HUB_UPGRADES_PER_IP_PER_S": "10000",
 }
 
@@ -38,13 +39,16 @@ _ROOMY = {
 class HubProcess:
     """One hub in a process of its own."""
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    def __init__(
+        self, arguments: list[str], log: Path, before: Callable[[], None] | None = None
+    ) -> None:
         self.log = log
         reader, writer = os.pipe()
         processing = ["--log-file", str(log), "--ready-fd", str(writer)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "realtime_cli", "serve", *arguments, *processing],
             pass_fds=[writer],
+            preexec_fn=before,
             env=os.environ | _ROOMY,
             stderr=subprocess.DEVNULL,
         )
@@ -113,8 +117,10 @@ class Fleet:
         self.wallets = [Wallet.from_seed(one["seed"]) for one in demo["wallets"]]
         self._admin = Wallet.from_seed(demo["admin_seed"]).identity
 
-    def start(self, *arguments: str, state: str = "hub") -> HubProcess:
-        """Start a hub; it is ready for connections when this returns."""
+    def start(
+        self, *arguments: str, state: str = "hub", before: Callable[[], None] | None = None
+    ) -> HubProcess:
+        """Start a hub; it is ready for connections when this returns. *before* runs in it first."""
         options = {
             "--port": "0",
             "--admin-port": "0",
@@ -126,6 +132,7 @@ class Fleet:
         hub = HubProcess(
             [*(word for option in options.items() for word in option), *arguments],
             self._folder / f"hub-{len(self.hubs)}.log",
+            before,
         )
         self.hubs.append(hub)
         return hub

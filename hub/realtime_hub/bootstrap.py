@@ -41,6 +41,7 @@ from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
 from realtime_hub.event_wiring import build_export, event_routes
 from realtime_hub.export.service import EventExport
 from realtime_hub.keys import Purpose
+from realtime_hub.load_wiring import build_load_watch, connections_max
 from realtime_hub.metrics import Metrics
 from realtime_hub.owner_wiring import OwnerParts, build_ownership
 from realtime_hub.pay.desk import PaymentDesk
@@ -51,6 +52,7 @@ from realtime_hub.route.service import QuoteService
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.directory import SessionDirectory
+from realtime_hub.session.load_watch import LoadWatch
 from realtime_hub.session.resume_store import ResumeStore
 from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
@@ -90,6 +92,7 @@ class Hub:
     ownership: Ownership
     draining: asyncio.Event
     """Set it to send every session elsewhere while the process lives on."""
+    load: LoadWatch
     keys: WatchedKeys
     export: EventExport
 
@@ -101,6 +104,7 @@ class Hub:
             group.create_task(self.quotes.run(), name="quotes")
             group.create_task(self.ownership.run(), name="payments")
             group.create_task(self.engine.run(), name="sessions")
+            group.create_task(self.load.run(), name="load")
             group.create_task(self._follow_keys(), name="signing keys")
             group.create_task(self._drain_when_told(), name="draining")
             group.create_task(self.export.run(), name="security events")
@@ -209,6 +213,7 @@ async def build_hub(
             book,
             auth,
             quotes,
+            signatures,
             desk,
             ownership,
             resumes,
@@ -337,6 +342,7 @@ def _assemble(
     book: TrustBook,
     auth: AuthService,
     quotes: QuoteService,
+    signatures: SignatureChecks,
     payments: PaymentDesk,
     ownership: Ownership,
     resumes: ResumeStore,
@@ -367,7 +373,7 @@ def _assemble(
             uri=settings.uri,
             origins=settings.origins,
             domain_without_origin=settings.domain_without_origin,
-            connections_max=settings.sessions_max,
+            connections_max=connections_max(settings),
         ),
         counters=SessionCounters(metrics),
         limits=_limits(settings),
@@ -421,6 +427,7 @@ def _assemble(
         quotes=quotes,
         ownership=ownership,
         draining=draining,
+        load=build_load_watch(settings, context, signatures, metrics),
         keys=keys,
         export=export,
     )

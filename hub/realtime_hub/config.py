@@ -154,6 +154,10 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     upgrades_per_ip_per_s: Count = 10
     sessions_per_wallet_max: Count = 16
     sessions_max: Count = 20_000
+    files_reserved: Annotated[int, Meta(ge=16, le=100_000)] = 128
+    """Open files that clients can't take: for Redis, journals, nodes, administration."""
+    memory_mib_max: Annotated[int, Meta(ge=64, le=1_048_576)] | None = None
+    """Memory of one worker from which overload is reckoned; default: its share of the cgroup's."""
     requests_per_s: Count = 20
     requests_burst: Count = 40
 

@@ -77,6 +77,17 @@ class Metrics:
             "Signature checks refused because too many waited",
             registry=registry,
         )
+        self.queued_bytes = Gauge(
+            "realtime_queued_bytes",
+            "What waits in the queues of sessions, by class",
+            ["class"],
+            registry=registry,
+        )
+        self.quotes_shed = Counter(
+            "realtime_quotes_shed",
+            "Quotes that were not pushed because of load",
+            registry=registry,
+        )
         self.ticks = Counter(
             "realtime_ticks_processed", "Ticks that the hub has processed", registry=registry
         )

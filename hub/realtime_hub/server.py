@@ -11,7 +11,6 @@ from msgspec import structs
 
 from realtime_hub.adapters.system import SystemClock, SystemEntropy
 from realtime_hub.bootstrap import Hub, build_hub
-from realtime_hub.clock import Clock
 from realtime_hub.config import HubSettings, check_settings
 from realtime_hub.http_server import EmbeddedServer, bind, build_server
 from realtime_hub.metrics import Metrics
@@ -19,7 +18,6 @@ from realtime_protocol.versions import REST_PREFIX
 
 logger = logging.getLogger(__name__)
 
-LAG_PROBE_S = 0.1
 PORT_SETTING = "hub.port (REALTIME_HUB_PORT)"
 ADMIN_PORT_SETTING = "hub.admin_port (REALTIME_HUB_ADMIN_PORT)"
 
@@ -54,7 +52,7 @@ async def run_hub(
         settings = with_bound_ports(settings, public, admin)
         clock, metrics = SystemClock(), Metrics()
         async with build_hub(settings, clock, SystemEntropy(), metrics) as hub:
-            await _serve(settings, hub, public, admin, clock, metrics, ready)
+            await _serve(settings, hub, public, admin, ready)
 
 
 def with_bound_ports(
@@ -71,8 +69,6 @@ async def _serve(
     hub: Hub,
     public: socket.socket,
     admin: socket.socket,
-    clock: Clock,
-    metrics: Metrics,
     ready: Callable[[HubInfo], None] | None,
 ) -> None:
     servers = [
@@ -83,7 +79,6 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as group:
             parts.append(group.create_task(hub.run(), name="hub"))
-            parts.append(group.create_task(_measure_lag(clock, metrics), name="loop lag"))
             serving = [
                 group.create_task(server.serve(sockets=[listener]), name="http")
                 for server, listener in servers
@@ -117,13 +112,6 @@ async def _stop(
     await asyncio.wait(serving, timeout=1.5)
     for task in (*serving, *parts):
         task.cancel()
-
-
-async def _measure_lag(clock: Clock, metrics: Metrics) -> None:
-    while True:
-        before_s = clock.monotonic_s()
-        await asyncio.sleep(LAG_PROBE_S)
-        metrics.loop_lag_s.observe(max(0.0, clock.monotonic_s() - before_s - LAG_PROBE_S))
 
 
 def describe_hub(settings: HubSettings) -> HubInfo:

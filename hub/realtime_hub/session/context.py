@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.fanout import Fanout
+from realtime_hub.session.overload import OverloadMonitor
 from realtime_hub.session.ports import SessionAuth, SessionDecisions, SessionPayments, SessionQuotes
 from realtime_hub.session.registry import SessionRegistry
 from realtime_hub.session.resume_store import ResumeStore
@@ -49,6 +50,7 @@ class HubContext:
     fanout: Fanout
     resumes: Resumes
     tasks: RequestTasks
+    overload: OverloadMonitor
     revocation_listeners: list[Callable[[str, PublicKey, str], None]] = field(default_factory=list)
     """Called with sid, wallet and reason when a session is revoked whose wallet is not blocked."""
 
@@ -98,4 +100,5 @@ def build_context(
             end_sessions=end_sessions,
         ),
         tasks=RequestTasks(),
+        overload=OverloadMonitor(),
     )

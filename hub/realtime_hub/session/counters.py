@@ -50,6 +50,10 @@ class SessionCounters:
         """Messages that nobody asked for were queued."""
         self._pushes[kind] += number
 
+    def shed_quote(self) -> None:
+        """A quote was not pushed because of load."""
+        self._metrics.quotes_shed.inc()
+
     def closed(self, code: int) -> None:
         """The hub closed a connection."""
         try:

@@ -50,13 +50,16 @@ class SessionRegistry(Generic[_Session]):
         self._connections_max = connections_max
         self._limits = limits
         self._stopped = False
+        self.shed_connections = False
+        """Whether the load leaves no room for newcomers."""
         self._by_wallet: _Groups[_Session] = _Groups()
         self._watchers: _Groups[Subscription] = _Groups()
 
     @property
     def is_full(self) -> bool:
         """Whether no further connection is taken."""
-        return self._stopped or len(self.connections) >= self._connections_max
+        closed = self._stopped or self.shed_connections
+        return closed or len(self.connections) >= self._connections_max
 
     def stop_admitting(self) -> None:
         """Take no further connection: the hub is about to end."""

@@ -481,6 +481,11 @@ class LiveSession:
             },
         }
 
+    @property
+    def waits(self) -> bool:
+        """Whether something waits in this session's queue."""
+        return self._outbox.bytes > 0
+
     def queued_by_class(self) -> dict[Urgency, int]:
         """Return what waits in this session's queue, in bytes."""
         return self._outbox.bytes_by_class()

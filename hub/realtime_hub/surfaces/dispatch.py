@@ -33,6 +33,7 @@ class Dispatcher:
     def __init__(self, context: HubContext) -> None:
         self._counters = context.counters
         self._served = context.counters.served
+        self._overload = context.overload
         self._logins = LoginRequests(context)
         self._resumes = ResumeRequests(context)
         subscriptions = SubscriptionRequests(context)
@@ -61,6 +62,8 @@ class Dispatcher:
         kind = event.kind
         held = session.begin_pay() if kind in _CAUSES_STATES else None
         try:
+            if self._overload.level:
+                self._overload.require(kind)
             outcome = self._handlers[kind](session, event.body)
             if not isinstance(outcome, Answer):
                 session.spawn(self._wait(session, event, outcome, held))
@@ -80,6 +83,7 @@ class Dispatcher:
             self._logins.challenge(session, event)
         elif isinstance(event, LoginSent):
             try:
+                self._overload.require(RequestType.LOGIN)
                 session.spawn(self._logins.check(session, event))
             except RequestError as error:
                 self._logins.refuse(session, event, error)

@@ -28,6 +28,7 @@ class LoginRequests:
         """Issue a further challenge, for a time that the client chose."""
         machine, counters = session.machine, self._context.counters
         try:
+            self._context.overload.require(RequestType.CHALLENGE)
             session.require_patience(event.ttl_ms)
             challenge = session.issue_challenge(event.ttl_ms)
         except RequestError as error:

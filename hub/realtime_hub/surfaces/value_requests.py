@@ -40,6 +40,9 @@ class ValueRequests:
         number = session.next_sub()
 
         def deliver(quote: Quote) -> None:
+            if context.overload.level:
+                context.counters.shed_quote()  # The next one says it all the same.
+                return
             context.counters.push(PushType.QUOTE)
             session.push(Urgency.QUOTE, encode_push(PushType.QUOTE, number, 0, quote), number)
 
