@@ -30,11 +30,11 @@ from realtime_hub.auth.challenges import ChallengeStore
 from realtime_hub.auth.decisions import Decisions
 from realtime_hub.auth.login import Logins
 from realtime_hub.auth.model import TrustChange
-from realtime_hub.auth.ports import TrustCache, TrustLog
+from realtime_hub.auth.ports import LogUnavailable, TrustCache, TrustLog
 from realtime_hub.auth.service import AuthService
 from realtime_hub.auth.stewardship import StewardMemory, Stewardship
 from realtime_hub.auth.trust import TrustBook, TrustLimits
-from realtime_hub.chain.model import ProcessedTick
+from realtime_hub.chain.model import NodeUnavailable, ProcessedTick
 from realtime_hub.chain.watcher import ChainWatcher, WatcherSettings
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.config import DEVNET_CHAIN, HubSettings, SettingsError
@@ -53,7 +53,7 @@ from realtime_hub.session.context import HubContext, SessionSettings, build_cont
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.directory import SessionDirectory
 from realtime_hub.session.load_watch import LoadWatch
-from realtime_hub.session.resume_store import ResumeStore
+from realtime_hub.session.resume_store import ResumeStore, StoreUnavailable
 from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
 from realtime_hub.surfaces.published_keys import key_routes
@@ -295,16 +295,16 @@ def _build_shared(
     key = read_fleet_key(settings.fleet_key_file or settings.state / _FLEET_KEY_FILE, entropy)
     log = RedisTrustLog(
         redis,
-        network_id=lambda: watcher.network_id,
+        network_id=_network_id(watcher, LogUnavailable),
         fleet_key=key,
         clock=clock,
         entropy=entropy,
         wait_ready=watcher.wait_ready,
     )
-    shared = RedisTrustCache(redis, lambda: watcher.network_id, key)
+    shared = RedisTrustCache(redis, _network_id(watcher, LogUnavailable), key)
     resumes = RedisResumes(
         redis,
-        network_id=lambda: watcher.network_id,
+        network_id=_network_id(watcher, StoreUnavailable),
         fleet_key=key,
         entropy=entropy,
         wait_ready=watcher.wait_ready,
@@ -312,6 +312,18 @@ def _build_shared(
         session_ms_max=settings.session_ttl_ms,
     )
     return log, shared, RedisChallenges(redis), resumes
+
+
+def _network_id(watcher: ChainWatcher, unknown: type[Exception]) -> Callable[[], bytes]:
+    """Return how a store learns the network's id; before that is known it raises *unknown*."""
+
+    def network_id() -> bytes:
+        try:
+            return watcher.network_id
+        except NodeUnavailable as error:
+            raise unknown(str(error)) from error
+
+    return network_id
 
 
 def _build_book(

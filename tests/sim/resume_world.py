@@ -122,6 +122,12 @@ class WorldLog:
     async def chain_sequence(self) -> int | None:
         return 0
 
+    async def take_turn(self) -> bool:
+        return True
+
+    async def skip_to(self, chain_sequence: int) -> None:
+        return
+
     async def follow(self, deliver: Callable[[LogEntry], None], begin: LogBegin) -> None:
         self._deliver = deliver
         self._head = len(self._world.entries)
