@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
@@ -282,9 +283,15 @@ class ServedHub:
         return open_client(self.url, **options)
 
 
+by_asgi = False
+"""What `served_hub` does when it isn't told; a fixture may change it."""
+
+
 @contextlib.asynccontextmanager
-async def served_hub(limits: Limits | None = None, **settings: Any) -> AsyncIterator[ServedHub]:
-    """Serve sessions on a free port until the block ends."""
+async def served_hub(
+    limits: Limits | None = None, *, asgi: bool | None = None, **settings: Any
+) -> AsyncIterator[ServedHub]:
+    """Serve sessions on a free port until the block ends; *asgi*: by uvicorn's own WebSockets."""
     listener = bind("127.0.0.1", 0, "a port of its own")
     url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
     clock, metrics = FakeClock(), Metrics()
@@ -310,7 +317,21 @@ async def served_hub(limits: Limits | None = None, **settings: Any) -> AsyncIter
     auth.listeners.append(context.fanout.on_trust_change)
     payments.listeners.append(context.fanout.on_payment_change)
     engine = SessionEngine(context)
-    server = build_server(_no_pages, ws=engine.ws_protocol)
+    server: uvicorn.Server
+    if by_asgi if asgi is None else asgi:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                engine.asgi_endpoint,
+                ws="websockets-sansio",
+                ws_max_size=context.limits.frame_before_login_bytes_max,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+            )
+        )
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    else:
+        server = build_server(_no_pages, ws=engine.ws_protocol)
 
     def stop() -> None:
         server.should_exit = True

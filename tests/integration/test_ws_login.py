@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from websockets.exceptions import InvalidStatus
 
+import ws_hub
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.limits import Limits
@@ -21,6 +22,12 @@ from realtime_protocol.messages import (
 from realtime_protocol.versions import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
 from waiting import eventually
 from ws_hub import ALICE, BAD_SIGNATURE, BOB, ORIGIN, Client, open_client, served_hub
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["own transport", "asgi"])
+def mount(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways in behave alike; paths and the server's own end are the server's business."""
+    monkeypatch.setattr(ws_hub, "by_asgi", request.param)
 
 
 async def _refused(client: Client, kind: RequestType, body: object) -> ErrorCode:
@@ -78,7 +85,7 @@ async def test_ours_is_chosen_among_several_subprotocols_and_compression_is_decl
 
 
 async def test_there_is_nothing_at_another_path() -> None:
-    async with served_hub() as hub:
+    async with served_hub(asgi=False) as hub:
         with pytest.raises(InvalidStatus) as refusal:
             await open_client(hub.url + "2").__aenter__()
         assert refusal.value.response.status_code == 404
@@ -218,7 +225,7 @@ async def test_a_wallet_may_have_only_so_many_sessions() -> None:
 
 @pytest.mark.slow
 async def test_a_stopping_hub_says_goodbye_within_a_second() -> None:
-    async with served_hub() as hub, hub.client() as open_one, hub.client() as new_one:
+    async with served_hub(asgi=False) as hub, hub.client() as open_one, hub.client() as new_one:
         await open_one.log_in()
         hub.stop()
         async with asyncio.timeout(1):

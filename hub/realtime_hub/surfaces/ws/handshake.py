@@ -8,8 +8,11 @@ from typing import Final
 
 from websockets.datastructures import Headers
 
-from realtime_protocol.versions import WEBSOCKET_PATH
+from realtime_hub.session.context import HubContext
+from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, WEBSOCKET_PATH
 
+_VERSION: Final = "13"
+SUBPROTOCOLS: Final = (SUBPROTOCOL_MSGPACK,)
 FULL_RETRY_S: Final = 5
 """What a client is told when there is no room for it."""
 
@@ -21,6 +24,25 @@ class Refusal:
     status: HTTPStatus
     text: str
     retry_after_s: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says beside its text."""
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(self.retry_after_s)
+        if self.status is HTTPStatus.UPGRADE_REQUIRED:
+            headers |= {"Upgrade": "websocket", "Sec-WebSocket-Version": _VERSION}
+        return headers
+
+
+def admit(context: HubContext, *, address: str, headers: Headers, now_s: float) -> str | Refusal:
+    """Return the domain that the users of a client sign for, or why it isn't let in."""
+    registry, settings = context.registry, context.settings
+    wait_ms = registry.addresses.try_upgrade(address, now_s=now_s)
+    return refuse_for_room(wait_ms=wait_ms, is_full=registry.is_full) or domain_of(
+        headers, origins=settings.origins, without_origin=settings.domain_without_origin
+    )
 
 
 def refuse_for_room(*, wait_ms: int, is_full: bool) -> Refusal | None:
@@ -45,6 +67,14 @@ def refuse_for_path(path: str) -> Refusal | None:
     return Refusal(HTTPStatus.NOT_FOUND, f"Sessions are at {WEBSOCKET_PATH}.\n")
 
 
+def refuse_for_version(headers: Headers) -> Refusal | None:
+    """Refuse another version of WebSocket than RFC 6455's."""
+    versions = headers.get_all("Sec-WebSocket-Version")
+    if not versions or _VERSION in versions:
+        return None
+    return Refusal(HTTPStatus.UPGRADE_REQUIRED, f"WebSocket version {_VERSION} is spoken here.\n")
+
+
 def refuse_address() -> Refusal:
     """Refuse an address that has too many connections open."""
     return Refusal(
@@ -52,6 +82,11 @@ def refuse_address() -> Refusal:
         "This address has too many connections open.\n",
         FULL_RETRY_S,
     )
+
+
+def refuse_for_subprotocols(words: str = "") -> Refusal:
+    """Refuse a client that offers no subprotocol of ours, after *words* of what else is wrong."""
+    return Refusal(HTTPStatus.BAD_REQUEST, f"{words}Subprotocols: {', '.join(SUBPROTOCOLS)}\n")
 
 
 def domain_of(

@@ -21,7 +21,6 @@ from websockets.typing import Subprotocol
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
-from realtime_hub.surfaces.dispatch import Dispatcher
 from realtime_hub.surfaces.ws.frames import (
     PING,
     Broken,
@@ -30,15 +29,16 @@ from realtime_hub.surfaces.ws.frames import (
     frame_logger,
 )
 from realtime_hub.surfaces.ws.handshake import (
+    SUBPROTOCOLS,
     Refusal,
-    domain_of,
+    admit,
     refuse_address,
     refuse_for_path,
-    refuse_for_room,
+    refuse_for_subprotocols,
+    refuse_for_version,
 )
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.limits import TokenBucket
-from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ WRITE_LOW_BYTES: Final = 4_096
 READ_AT_ONCE_BYTES: Final = 4_096
 """Read from one client before others get their turn: some 700 of the smallest frames."""
 INTERNAL_ERROR: Final = 1011
-_SUBPROTOCOLS: Final = [Subprotocol(SUBPROTOCOL_MSGPACK)]
+_SUBPROTOCOLS: Final = [Subprotocol(name) for name in SUBPROTOCOLS]
 
 
 class ServerState(Protocol):
@@ -58,9 +58,8 @@ class ServerState(Protocol):
     connections: set[Any]
 
 
-def make_ws_protocol(context: HubContext) -> type[asyncio.Protocol]:
-    """Return the class to give uvicorn as ``ws=``; its connections work with *context*."""
-    serve = Dispatcher(context).serve
+def make_ws_protocol(context: HubContext, serve: Serve) -> type[asyncio.Protocol]:
+    """Return the class to give uvicorn as ``ws=``; *serve* serves what its sessions let through."""
 
     class BoundTransport(WebSocketTransport):
         """A connection of this hub."""
@@ -260,10 +259,10 @@ class WebSocketTransport(asyncio.Protocol):
     def _process_odd(self, frames: FrameStream) -> None:
         while (event := frames.odd()) is not None and self._session is not None:
             self._take_odd(event, self._session)
+            self._write_pieces(frames.output())
             messages = frames.receive(b"")
             if messages and self._session is not None:
                 self._session.receive(messages)
-        self._write_pieces(frames.output())
 
     def _take_odd(self, event: Frame | Broken, session: LiveSession) -> None:
         if isinstance(event, Broken):
@@ -299,17 +298,11 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _answer(self, protocol: ServerProtocol, request: Request) -> str:
         """Accept or refuse; return the domain that the client's users sign for."""
-        registry = self._context.registry
         now_s = self._context.clock.monotonic_s()
-        wait_ms = registry.addresses.try_upgrade(self._address, now_s=now_s)
-        refusal = refuse_for_room(wait_ms=wait_ms, is_full=registry.is_full) or refuse_for_path(
-            request.path
-        )
-        settings = self._context.settings
-        domain = refusal or domain_of(
-            request.headers,
-            origins=settings.origins,
-            without_origin=settings.domain_without_origin,
+        domain = (
+            refuse_for_path(request.path)
+            or refuse_for_version(request.headers)
+            or admit(self._context, address=self._address, headers=request.headers, now_s=now_s)
         )
         if isinstance(domain, Refusal):
             _refuse(protocol, domain)
@@ -317,13 +310,10 @@ class WebSocketTransport(asyncio.Protocol):
         response = protocol.accept(request)
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not self._count(now_s):
             _refuse(protocol, refuse_address())
-            return ""
-        if protocol.subprotocol is None and response.status_code == HTTPStatus.BAD_REQUEST:
-            response = protocol.reject(
-                HTTPStatus.BAD_REQUEST,
-                f"{(response.body or b'').decode()}Subprotocols: {SUBPROTOCOL_MSGPACK}\n",
-            )
-        protocol.send_response(response)
+        elif protocol.subprotocol is None and response.status_code == HTTPStatus.BAD_REQUEST:
+            _refuse(protocol, refuse_for_subprotocols((response.body or b"").decode()))
+        else:
+            protocol.send_response(response)
         return domain
 
     def _count(self, now_s: float) -> bool:
@@ -403,6 +393,5 @@ class WebSocketTransport(asyncio.Protocol):
 
 def _refuse(protocol: ServerProtocol, refusal: Refusal) -> None:
     response = protocol.reject(refusal.status, refusal.text)
-    if refusal.retry_after_s is not None:
-        response.headers["Retry-After"] = str(refusal.retry_after_s)
+    response.headers.update(refusal.headers)
     protocol.send_response(response)

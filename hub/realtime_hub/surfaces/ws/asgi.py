@@ -1,0 +1,183 @@
+"""Sessions as a plain ASGI WebSocket endpoint, for people who bring their own server.
+
+The session machine is the same; only the bytes go another way. What a server keeps to itself stays
+with it: frames, pings, the bound on a message that is still coming, the buffer of its socket.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final
+
+from websockets.datastructures import Headers
+
+from realtime_hub.session.addresses import count_as
+from realtime_hub.session.context import HubContext
+from realtime_hub.session.session import LiveSession, Serve
+from realtime_hub.surfaces.ws.handshake import (
+    SUBPROTOCOLS,
+    Refusal,
+    admit,
+    refuse_address,
+    refuse_for_subprotocols,
+)
+from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
+
+logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+QUEUE_HIGH_BYTES: Final = 16_384
+"""Handed over and not taken by the server yet; what waits behind can still be overtaken."""
+QUEUE_LOW_BYTES: Final = 4_096
+INTERNAL_ERROR: Final = 1011
+_HTTP_RESPONSE: Final = "websocket.http.response"
+
+
+class AsgiEndpoint:
+    """An ASGI application for WebSockets, whatever their path. Run the engine beside it."""
+
+    def __init__(self, context: HubContext, serve: Serve) -> None:
+        self._context = context
+        self._serve = serve
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection from its handshake to its end."""
+        if scope["type"] != "websocket":
+            raise ValueError(f"only WebSockets are served here, not {scope['type']!r}")
+        await receive()  # websocket.connect
+        client = scope.get("client")
+        address = count_as(client[0]) if client else "local"
+        domain = self._admit(scope, address)
+        if isinstance(domain, Refusal):
+            await _refuse(domain, scope, send)
+            return
+        try:
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL_MSGPACK})
+            await AsgiConnection(self._context, send).run(receive, self._serve, address, domain)
+        finally:
+            self._context.registry.addresses.disconnect(address)
+
+    def _admit(self, scope: Message, address: str) -> str | Refusal:
+        context = self._context
+        now_s = context.clock.monotonic_s()
+        headers = Headers(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
+        domain = admit(context, address=address, headers=headers, now_s=now_s)
+        if isinstance(domain, Refusal):
+            return domain
+        if not set(SUBPROTOCOLS) & set(scope.get("subprotocols", ())):
+            return refuse_for_subprotocols()
+        if not context.registry.addresses.try_connect(address, now_s=now_s):
+            return refuse_address()
+        return domain
+
+
+async def _refuse(refusal: Refusal, scope: Message, send: Send) -> None:
+    if _HTTP_RESPONSE not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})  # The server answers 403.
+        return
+    told = {"Content-Type": "text/plain; charset=utf-8", **refusal.headers}
+    headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+    start = {"type": f"{_HTTP_RESPONSE}.start", "status": int(refusal.status), "headers": headers}
+    await send(start)
+    await send({"type": f"{_HTTP_RESPONSE}.body", "body": refusal.text.encode()})
+
+
+class AsgiConnection:
+    """One connection; the :class:`~realtime_hub.session.ports.Wire` of its session."""
+
+    def __init__(self, context: HubContext, send: Send) -> None:
+        self.writable = True
+        self.unsent_bytes = 0
+        """What the server has not taken yet."""
+        self.drained_bytes = 0
+        self._context = context
+        self._send = send
+        self._queue: deque[bytes] = deque()
+        self._something = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._goodbye: Message | None = None
+        self._limit = asyncio.timeout(None)
+
+    async def run(self, receive: Receive, serve: Serve, address: str, domain: str) -> None:
+        """Serve the session until its connection is gone."""
+        session = LiveSession(self._context, self, serve, address=address, domain=domain)
+        try:
+            async with self._limit, asyncio.TaskGroup() as group:
+                session.start()
+                writing = group.create_task(self._write(session))
+                await self._read(receive, session)
+                writing.cancel()
+        except TimeoutError:
+            pass  # It didn't answer our goodbye.
+        finally:
+            session.lost()
+
+    # What the session calls -------------------------------------------------------------------
+
+    def tick(self, now_s: float) -> None:
+        """Do nothing: the server looks after the connection."""
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        """Queue whole messages for the server."""
+        if self._goodbye is None:
+            self._queue.extend(messages)
+            self.unsent_bytes += sum(map(len, messages))
+            self.writable = self.unsent_bytes < QUEUE_HIGH_BYTES
+            self._something.set()
+
+    def pause_reading(self) -> None:
+        """Take no further message until `resume_reading`."""
+        self._may_read.clear()
+
+    def resume_reading(self) -> None:
+        """Take messages again."""
+        self._may_read.set()
+
+    def close(self, code: int, reason: str, *, within_s: float) -> None:
+        """Say goodbye; whoever doesn't answer within *within_s* is cut off."""
+        if self._goodbye is None:
+            self._goodbye = {"type": "websocket.close", "code": code, "reason": reason}
+            self._limit.reschedule(asyncio.get_running_loop().time() + within_s)
+            self._may_read.set()
+            self._something.set()
+
+    # Both ways --------------------------------------------------------------------------------
+
+    async def _read(self, receive: Receive, session: LiveSession) -> None:
+        while True:
+            await self._may_read.wait()
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            try:
+                if event.get("bytes") is not None:
+                    session.receive([event["bytes"]])
+                else:
+                    session.receive_text()
+            except Exception:
+                logger.exception("a connection failed")
+                session.end(INTERNAL_ERROR, "internal_error", least_urgent=None)
+
+    async def _write(self, session: LiveSession) -> None:
+        try:
+            while self._goodbye is None or self._queue:
+                await self._something.wait()
+                self._something.clear()
+                while self._queue:
+                    message = self._queue.popleft()
+                    await self._send({"type": "websocket.send", "bytes": message})
+                    self.unsent_bytes -= len(message)
+                    self.drained_bytes += len(message)
+                    if not self.writable and self.unsent_bytes <= QUEUE_LOW_BYTES:
+                        self.writable = True
+                        session.flush()
+            await self._send(self._goodbye)
+        except OSError:
+            pass  # The client is gone; reading ends too.

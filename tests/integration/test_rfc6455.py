@@ -1,0 +1,144 @@
+"""The table of RFC 6455, whole, over a real socket: our own transport and the ASGI endpoint."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from raw_socket import BINARY, CLOSE, PONG, RawSocket, frame, raw_socket
+from realtime_protocol.codec import ErrorReply, decode_answer
+from realtime_protocol.codes import ErrorCode
+from realtime_protocol.limits import Limits
+from rfc6455_cases import CASES, HANDSHAKES, Case, Handshake, message
+from waiting import eventually
+from ws_hub import ServedHub, served_hub
+
+LAST = 1_000
+
+
+@dataclass
+class Seen:
+    """What came back."""
+
+    answers: list[int] = field(default_factory=list)
+    pongs: list[bytes] = field(default_factory=list)
+    code: int | None = None
+    reason: bytes = b""
+
+
+async def _read(raw: RawSocket, seen: Seen, *, until: int) -> None:
+    """Read until the answer *until*, a goodbye or the end."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        while until not in seen.answers:
+            opcode, payload = await raw.frame()
+            if opcode == BINARY:
+                answer = decode_answer(payload)
+                assert isinstance(answer, ErrorReply)
+                assert answer.error.code == ErrorCode.UNKNOWN_TYPE
+                seen.answers.append(answer.id)
+            elif opcode == PONG:
+                seen.pongs.append(payload)
+            elif opcode == CLOSE:
+                seen.code = int.from_bytes(payload[:2])
+                seen.reason = payload[2:]
+                return
+
+
+async def _play(hub: ServedHub, case: Case, *, serves_on: bool, ends: bool) -> Seen:
+    seen = Seen()
+    async with raw_socket(hub.url) as raw:
+        await raw.message()  # the challenge
+        with contextlib.suppress(ConnectionError):
+            for part in case.parts:
+                await raw.send(part)
+                if len(case.parts) < 50:
+                    await asyncio.sleep(0)
+            if serves_on:
+                await raw.send(frame(message(LAST, 20)))
+        await _read(raw, seen, until=LAST)
+        if seen.code is not None and ends:
+            await raw.ended()
+    return seen
+
+
+def _limits(cases: list[Case]) -> Limits:
+    return msgspec.structs.replace(cases[0].limits or Limits(), upgrades_per_ip_per_s=10_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wide", [False, True], ids=["limits as they are", "wide limits"])
+async def test_every_case_on_our_own_transport(wide: bool) -> None:
+    cases = [case for case in CASES if (case.limits is not None) is wide]
+    wrong = []
+    async with served_hub(_limits(cases)) as hub:
+        for case in cases:
+            seen = await _play(hub, case, serves_on=case.code is None, ends=True)
+            answers = [*case.answers, LAST] if case.code is None else [*case.answers]
+            reason = seen.reason if case.reason is None else case.reason
+            expected = Seen(answers, list(case.pongs), case.code, reason)
+            if seen != expected:
+                wrong.append((case.name, seen))
+        await eventually(lambda: not hub.context.registry.connections)
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wide", [False, True], ids=["limits as they are", "wide limits"])
+async def test_every_case_on_the_asgi_endpoint(wide: bool) -> None:
+    cases = [case for case in CASES if (case.limits is not None) is wide and not case.ours_alone]
+    wrong = []
+    async with served_hub(_limits(cases), asgi=True) as hub:
+        for case in cases:
+            code = case.code if case.asgi_code is None else case.asgi_code or None
+            seen = await _play(hub, case, serves_on=code is None, ends=False)
+            # The server tells of what it refuses at once: what it took before may be unread.
+            right = seen.answers[-1:] == [LAST] if code is None else seen.code == code
+            if not right:
+                wrong.append((case.name, seen))
+        await eventually(lambda: not hub.context.registry.connections)
+    assert wrong == []
+
+
+async def _shake(hub: ServedHub, handshake: Handshake) -> tuple[int, str]:
+    address = urlsplit(hub.url)
+    headers: dict[str, str | None] = {
+        "Host": address.netloc,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol": "realtime.qubic.v1.msgpack",
+    }
+    headers |= dict(handshake.headers)
+    lines = [handshake.line, *(f"{name}: {value}" for name, value in headers.items() if value)]
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+            status = int(head.split()[1])
+            body = b"" if status == 101 else await reader.read()
+    finally:
+        writer.close()
+    return status, (head + body).decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asgi", [False, True], ids=["own transport", "asgi"])
+async def test_every_handshake(asgi: bool) -> None:
+    wrong = []
+    async with served_hub(Limits(upgrades_per_ip_per_s=10_000), asgi=asgi) as hub:
+        for handshake in HANDSHAKES:
+            expected = handshake.status
+            if asgi and handshake.asgi_status is not None:
+                expected = handshake.asgi_status
+            status, text = await _shake(hub, handshake)
+            says = handshake.says if expected == handshake.status else ""
+            if status == 101:
+                says = "realtime.qubic.v1.msgpack"
+            if status != expected or says not in text or "permessage-deflate" in text:
+                wrong.append((handshake.name, text))
+    assert wrong == []
