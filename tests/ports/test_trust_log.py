@@ -181,6 +181,21 @@ async def test_a_chain_record_that_is_not_newer_is_left_out(log: TrustLog) -> No
         assert await log.chain_sequence() == 5
 
 
+async def test_a_record_that_is_shared_first_does_not_keep_its_change_out(
+    shared: tuple[TrustLog, TrustCache],
+) -> None:
+    """A hub that reads the newest record shares it, maybe before the change is in the log."""
+    log, cache = shared
+    async with following(log) as follower:
+        await cache.put([CachedRecord(entry(5).record, 5)])
+        assert await log.append(entry(4)) == 1
+        assert await log.append(entry(5)) == 2
+        await follower.until(2)
+        [kept] = await cache.get([ALICE])
+        assert kept is not None
+        assert kept.record.chain_sequence == 5
+
+
 async def test_a_pending_entry_needs_no_newer_sequence(log: TrustLog) -> None:
     async with following(log):
         assert await log.append(entry(5)) == 1
@@ -424,7 +439,7 @@ async def test_a_hub_that_was_away_past_the_trim_begins_anew(redis: Redis) -> No
 
 async def test_a_forged_record_cannot_keep_a_change_out(redis: Redis) -> None:
     log = redis_log(redis)
-    await redis.hset(KEYS.records, mapping={ALICE: b"\xff" * 60})
+    await redis.hset(KEYS.logged, mapping={ALICE: b"\xff" * 60})
     async with following(log) as follower:
         assert await log.append(entry(5)) == 1
         assert follower.sequences == [5]

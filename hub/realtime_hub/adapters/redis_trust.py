@@ -73,6 +73,7 @@ class TrustKeys:
         self.log = f"{prefix}:log"
         self.notes = f"{prefix}:notes"
         self.records = f"{prefix}:records"
+        self.logged = f"{prefix}:logged"
         self.chain = f"{prefix}:chain-sequence"
         self.channel = f"{prefix}:changes"
         self.turn = f"{prefix}:turn"
@@ -168,7 +169,7 @@ class RedisTrustLog:
             for _ in range(APPEND_TRIES_MAX):
                 landed = await self._try_append(draft, shared)
                 if landed == scripts.NOT_NEWER:
-                    if await self._is_kept(draft):
+                    if await self._is_logged(draft):
                         return None
                 elif landed not in (scripts.MOVED_ON, scripts.NEW_EPOCH):
                     return landed
@@ -182,7 +183,14 @@ class RedisTrustLog:
         landed = int(
             await asked(
                 self._script_append(
-                    keys=[keys.epoch, keys.log, keys.records, keys.chain, keys.channel],
+                    keys=[
+                        keys.epoch,
+                        keys.log,
+                        keys.records,
+                        keys.chain,
+                        keys.channel,
+                        keys.logged,
+                    ],
                     args=[
                         epoch,
                         head,
@@ -210,16 +218,16 @@ class RedisTrustLog:
             and seq == head + 1
         )
 
-    async def _is_kept(self, draft: LogEntry) -> bool:
-        """Whether the newer record is the fleet's own; a forged one is removed."""
+    async def _is_logged(self, draft: LogEntry) -> bool:
+        """Whether what counts as logged is the fleet's own; what is forged is removed."""
         keys = self._keys()
-        data = await asked(self._redis.hget(keys.records, draft.wallet))
+        data = await asked(self._redis.hget(keys.logged, draft.wallet))
         if data is None:
             return False
         if self._seal.read_record(draft.wallet, data) is not None:
             return True
-        logger.error("a shared record isn't the fleet's; removed")
-        await asked(self._redis.hdel(keys.records, draft.wallet))
+        logger.error("a record of the log isn't the fleet's; removed")
+        await asked(self._redis.hdel(keys.logged, draft.wallet))
         return False
 
     # Reading ------------------------------------------------------------------------------------

@@ -35,34 +35,37 @@ return {epoch, head_of(KEYS[2]), entries}
 """Keys: epoch, log. Arguments: an epoch to begin where there is none, first place, count."""
 
 # A shared record starts with its sequence, so that it can be compared without reading the rest.
+# What is logged already is kept apart from what is shared: a hub that read the newest record shares
+# it at once, maybe before the change is in the log, and must not keep it out.
 APPEND: Final = (
     _HEAD
     + """
+local function is_newer(new, kept)
+  return not kept or #kept < 8 or struct.unpack('>I8', kept) < struct.unpack('>I8', new)
+end
 local epoch = redis.call('GET', KEYS[1])
 if not epoch or string.sub(epoch, 1, 8) ~= ARGV[1] then return -3 end
 if ARGV[3] ~= '' then
-  local kept = redis.call('HGET', KEYS[3], ARGV[3])
-  if kept and #kept >= 8 and struct.unpack('>I8', kept) >= struct.unpack('>I8', ARGV[4]) then
-    return -1
-  end
+  if not is_newer(ARGV[4], redis.call('HGET', KEYS[6], ARGV[3])) then return -1 end
 end
 local head = head_of(KEYS[2])
 if head ~= tonumber(ARGV[2]) then return -2 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], (head + 1) .. '-0', 'e', ARGV[5])
 if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
-  local last = redis.call('GET', KEYS[4])
-  local new = string.sub(ARGV[4], 1, 8)
-  if not last or #last ~= 8 or struct.unpack('>I8', last) < struct.unpack('>I8', new) then
-    redis.call('SET', KEYS[4], new)
+  redis.call('HSET', KEYS[6], ARGV[3], ARGV[4])
+  if is_newer(ARGV[4], redis.call('HGET', KEYS[3], ARGV[3])) then
+    redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
+  end
+  if is_newer(ARGV[4], redis.call('GET', KEYS[4])) then
+    redis.call('SET', KEYS[4], string.sub(ARGV[4], 1, 8))
   end
 end
 redis.call(ARGV[7], KEYS[5], ARGV[5])
 return head + 1
 """
 )
-"""Keys: epoch, log, records, chain sequence, channel. Arguments: epoch, the head that is expected,
-wallet and shared record (empty: none), entry, entries kept, PUBLISH or SPUBLISH."""
+"""Keys: epoch, log, records, chain sequence, channel, logged. Arguments: epoch, the head that is
+expected, wallet and shared record (empty: none), entry, entries kept, PUBLISH or SPUBLISH."""
 
 ROTATE: Final = (
     _HEAD
