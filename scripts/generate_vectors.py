@@ -37,6 +37,7 @@ from realtime_protocol.messages import (
     Head,
     Initiator,
     Intent,
+    ListedSession,
     LoginReply,
     LoginRequest,
     LogoutRequest,
@@ -68,6 +69,8 @@ from realtime_protocol.messages import (
     ResumeSub,
     Route,
     Scheme,
+    SessionsListReply,
+    SessionsListRequest,
     SubscribeReply,
     SubscribeRequest,
     Trust,
@@ -233,6 +236,8 @@ REQUEST_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("payment.get.request", R.PAYMENT_GET, 12, PaymentGetRequest(PAYMENT_ID)),
     ("ping.request", R.PING, 13, PingRequest(1_790_000_000_001)),
     ("trust.set.request", R.TRUST_SET, 14, TrustSetRequest(UNSIGNED + SIGNATURE)),
+    ("sessions.list.request", R.SESSIONS_LIST, 17, SessionsListRequest("", 128)),
+    ("drain.request", R.DRAIN, 18, Empty()),
 ]
 REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("challenge.reply", R.CHALLENGE, 1, CHALLENGE),
@@ -294,6 +299,13 @@ REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
         PingReply(1_790_000_000_001, 1_790_000_000_002, [Head(1, EPOCH, 41)], backbone_ok=True),
     ),
     ("trust.set.reply", R.TRUST_SET, 14, TrustSetReply(42, TrustChangeState.PENDING)),
+    (
+        "sessions.list.reply",
+        R.SESSIONS_LIST,
+        17,
+        SessionsListReply([ListedSession("5f" * 16, OTHER, 61_250, 4_096, 3, 1)], "5f" * 16),
+    ),
+    ("drain.reply", R.DRAIN, 18, Empty()),
 ]
 P = PushType
 PUSH_SAMPLES: Final[list[tuple[str, PushType, int, int, Any]]] = [

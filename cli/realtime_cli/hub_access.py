@@ -7,7 +7,7 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -78,6 +78,14 @@ def parse_wallet(text: str) -> PublicKey:
         raise CliError(f"{text[:80]!r}: {error}", status=2) from error
 
 
+def run_plain(ask: Callable[[], Result]) -> Result:
+    """Ask over HTTP; a refusal becomes one line."""
+    try:
+        return ask()
+    except HubError as error:
+        raise CliError(describe(error)) from error
+
+
 def run_client(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a client command; the client's errors become one line."""
     try:
@@ -106,13 +114,34 @@ def get_json(url: str) -> Any:
     return _exchange(urllib.request.Request(url))  # noqa: S310  (http or https by construction)
 
 
+def post_json(url: str, body: object = None) -> Any:
+    """Post *body* as JSON and return the answer's; a problem+json becomes a HubError."""
+    data = b"" if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    return _exchange(
+        urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  (http or https)
+    )
+
+
+def add_admin_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where the administrator's port is."""
+    parser.add_argument(
+        "--admin-url", metavar="URL", help="the administrator's port (default: of the settings)"
+    )
+
+
+def find_admin_url(options: argparse.Namespace, layers: Layers) -> str:
+    """Return where the administrator's port is."""
+    if options.admin_url is not None:
+        return str(options.admin_url).rstrip("/")
+    hub = layers.hub()
+    return f"http://{hub.admin_host}:{hub.admin_port}"
+
+
 def post_trust(admin_url: str, signed_tx: bytes) -> dict[str, Any]:
     """Hand an administrator's signed transaction to the hub's administration port."""
-    body = json.dumps({"signed_tx": base64.b64encode(signed_tx).decode()}).encode()
-    request = urllib.request.Request(  # noqa: S310  (http by construction)
-        f"{admin_url}/admin/v1/trust", data=body, headers={"Content-Type": "application/json"}
-    )
-    answer: dict[str, Any] = _exchange(request)
+    body = {"signed_tx": base64.b64encode(signed_tx).decode()}
+    answer: dict[str, Any] = post_json(f"{admin_url}/admin/v1/trust", body)
     return answer
 
 

@@ -395,7 +395,7 @@ def _assemble(
     book.doubt_listeners.append(context.fanout.begin_anew)
     _watch(metrics, watcher, book, ownership, export)
 
-    draining = asyncio.Event()
+    draining = context.draining
 
     def readiness() -> Readiness:
         return readiness_of(

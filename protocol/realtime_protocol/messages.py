@@ -528,6 +528,32 @@ class TrustSetReply(Body, frozen=True):
     state: TrustChangeState
 
 
+class SessionsListRequest(Body, frozen=True):
+    """Ask for sessions of the process that answers, in the order of their ids."""
+
+    after: ShortText
+    """The id that the page follows; empty for the first."""
+    limit: Annotated[int, Meta(ge=1, le=128)]
+
+
+class ListedSession(Body, frozen=True):
+    """A session as an administrator sees it."""
+
+    sid: ShortText
+    wallet: Key
+    age_ms: Uint
+    queued_bytes: Uint
+    subscriptions: Uint
+    quotes: Uint
+
+
+class SessionsListReply(Body, frozen=True):
+    """A page of sessions; after is None with the last."""
+
+    sessions: Annotated[list[ListedSession], Meta(max_length=128)]
+    after: ShortText | None
+
+
 # Pushes -------------------------------------------------------------------------------------
 
 
@@ -619,6 +645,8 @@ REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.PAYMENT_GET: (PaymentGetRequest, PaymentStatus),
     RequestType.PING: (PingRequest, PingReply),
     RequestType.TRUST_SET: (TrustSetRequest, TrustSetReply),
+    RequestType.SESSIONS_LIST: (SessionsListRequest, SessionsListReply),
+    RequestType.DRAIN: (Empty, Empty),
 }
 """Request type -> (body of the request, body of its reply)."""
 

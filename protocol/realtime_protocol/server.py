@@ -84,6 +84,8 @@ SCOPE_OF: Final[Mapping[RequestType, str]] = {
     RequestType.PAY: "pay",
     RequestType.PAYMENT_GET: "pay",
     RequestType.TRUST_SET: "admin",
+    RequestType.SESSIONS_LIST: "admin",
+    RequestType.DRAIN: "admin",
 }
 
 _OF_LOGINS: Final = frozenset({RequestType.CHALLENGE, *_PROOFS})

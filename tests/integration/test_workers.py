@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fleet import Fleet, HubProcess, fleet, wait_for
+from realtime_cli.main import main
 from realtime_client import Reconnect, connect
 
 pytestmark = pytest.mark.slow
@@ -141,3 +142,24 @@ def test_a_port_that_a_stranger_has_is_not_shared_with_him(running: Fleet, hub: 
     )
     assert asked.returncode == 1
     assert f"can't listen on 127.0.0.1:{port}" in asked.stderr
+
+
+async def test_the_command_line_lists_sessions_and_workers_and_restarts_them(
+    running: Fleet, hub: HubProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = await asyncio.to_thread(pids, hub)
+    where = ["--admin-url", hub.admin_url]
+    async with connect(hub.url, running.wallets[0], reconnect=AGAIN) as session:
+        assert await asyncio.to_thread(main, ["sessions", *where]) == 0
+        assert session.login.sid in capsys.readouterr().out
+        assert await asyncio.to_thread(main, ["sessions", session.login.sid, *where]) == 0
+        assert json.loads(capsys.readouterr().out)["wallet"] == running.wallets[0].identity
+        assert await asyncio.to_thread(main, ["sessions", "nobody", *where]) == 1
+        assert "no session has this id" in capsys.readouterr().err
+        assert await asyncio.to_thread(main, ["workers", "list", *where]) == 0
+        assert str(before[0]) in capsys.readouterr().out
+        assert await asyncio.to_thread(main, ["workers", "drain", "--worker", "0", *where]) == 0
+        await asyncio.to_thread(wait_for, lambda: not all_ready(hub))
+        assert await asyncio.to_thread(main, ["workers", "restart", *where]) == 0
+        await asyncio.to_thread(wait_for, lambda: not set(before) & set(pids(hub)))
+        await asyncio.to_thread(wait_for, lambda: all_ready(hub))

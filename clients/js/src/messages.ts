@@ -560,6 +560,53 @@ export const TRUST_SET_REPLY: Shape<TrustSetReply> = struct(
   },
 );
 
+/** Ask for sessions of the process that answers, in the order of their ids. */
+export interface SessionsListRequest {
+  after: string;
+  limit: number;
+}
+export const SESSIONS_LIST_REQUEST: Shape<SessionsListRequest> = struct(
+  "SessionsListRequest",
+  {
+    after: text(256),
+    limit: uint(1, 128),
+  },
+);
+
+/** A session as an administrator sees it. */
+export interface ListedSession {
+  sid: string;
+  wallet: Uint8Array;
+  ageMs: number;
+  queuedBytes: number;
+  subscriptions: number;
+  quotes: number;
+}
+export const LISTED_SESSION: Shape<ListedSession> = struct(
+  "ListedSession",
+  {
+    sid: text(256),
+    wallet: bytes(32, 32),
+    ageMs: uint(0, 9007199254740991),
+    queuedBytes: uint(0, 9007199254740991),
+    subscriptions: uint(0, 9007199254740991),
+    quotes: uint(0, 9007199254740991),
+  },
+);
+
+/** A page of sessions; after is None with the last. */
+export interface SessionsListReply {
+  sessions: ListedSession[];
+  after: string | null;
+}
+export const SESSIONS_LIST_REPLY: Shape<SessionsListReply> = struct(
+  "SessionsListReply",
+  {
+    sessions: list(LISTED_SESSION, 0, 128),
+    after: optional(text(256)),
+  },
+);
+
 /** A wallet's trust changed; the push's offset is the log's sequence. */
 export interface TrustChanged {
   wallet: Uint8Array;
@@ -712,6 +759,8 @@ export interface Requests {
   [RequestType.PAYMENT_GET]: { request: PaymentGetRequest; reply: PaymentStatus };
   [RequestType.PING]: { request: PingRequest; reply: PingReply };
   [RequestType.TRUST_SET]: { request: TrustSetRequest; reply: TrustSetReply };
+  [RequestType.SESSIONS_LIST]: { request: SessionsListRequest; reply: SessionsListReply };
+  [RequestType.DRAIN]: { request: Empty; reply: Empty };
 }
 
 export const REQUESTS: {
@@ -736,6 +785,8 @@ export const REQUESTS: {
   [RequestType.PAYMENT_GET]: { request: PAYMENT_GET_REQUEST, reply: PAYMENT_STATUS },
   [RequestType.PING]: { request: PING_REQUEST, reply: PING_REPLY },
   [RequestType.TRUST_SET]: { request: TRUST_SET_REQUEST, reply: TRUST_SET_REPLY },
+  [RequestType.SESSIONS_LIST]: { request: SESSIONS_LIST_REQUEST, reply: SESSIONS_LIST_REPLY },
+  [RequestType.DRAIN]: { request: EMPTY, reply: EMPTY },
 };
 
 /** Each push, with its body. */

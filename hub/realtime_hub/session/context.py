@@ -1,5 +1,6 @@
 """What every session of this process works with."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -51,6 +52,8 @@ class HubContext:
     resumes: Resumes
     tasks: RequestTasks
     overload: OverloadMonitor
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it to send every session elsewhere while the process lives on."""
     revocation_listeners: list[Callable[[str, PublicKey, str], None]] = field(default_factory=list)
     """Called with sid, wallet and reason when a session is revoked whose wallet is not blocked."""
 

@@ -19,9 +19,12 @@ class SessionDirectory:
 
     def page(self, *, limit: int, after: str = "") -> list[dict[str, object]]:
         """Return up to *limit* sessions, at most PAGE_MAX, whose ids follow *after*."""
-        later = (one for one in self._registry.connections if one.sid > after)
-        chosen = heapq.nsmallest(min(limit, PAGE_MAX), later, key=lambda one: one.sid)
-        return [session.describe() for session in chosen]
+        return [session.describe() for session in self.sessions(limit=limit, after=after)]
+
+    def sessions(self, *, limit: int, after: str = "") -> "list[LiveSession]":
+        """Return the sessions of such a page; none whose end has begun."""
+        living = (one for one in self._registry.connections if one.sid > after and not one.ended)
+        return heapq.nsmallest(min(limit, PAGE_MAX), living, key=lambda one: one.sid)
 
     def find(self, sid: str) -> dict[str, object] | None:
         """Return one session with its channels; None when no session here has this id."""

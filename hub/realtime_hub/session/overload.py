@@ -32,6 +32,8 @@ _ALWAYS: Final = frozenset(
         RequestType.UNSUBSCRIBE,
         RequestType.QUOTE_CLOSE,
         RequestType.TRUST_SET,
+        RequestType.SESSIONS_LIST,
+        RequestType.DRAIN,
         RequestType.RESUME,
     }
 )

@@ -471,7 +471,7 @@ class LiveSession:
             "state": self.machine.state.value,
             "wallet": None if wallet is None else encode_identity(wallet),
             "address": self.address,
-            "age_s": round(now_s - self._opened_s, 3),
+            "age_s": self.age_ms(now_s) / 1_000,
             "subscriptions": len(self.subscriptions),
             "quotes": len(self.quotes),
             "queued_bytes": self.queued_bytes,
@@ -480,6 +480,10 @@ class LiveSession:
                 for urgency, size in self._outbox.bytes_by_class().items()
             },
         }
+
+    def age_ms(self, now_s: float) -> int:
+        """Return how long the connection has been open."""
+        return round((now_s - self._opened_s) * 1_000)
 
     @property
     def waits(self) -> bool:

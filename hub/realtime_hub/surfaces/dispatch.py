@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import LiveSession
+from realtime_hub.surfaces.admin_requests import AdminRequests
 from realtime_hub.surfaces.answers import Answer, Handler
 from realtime_hub.surfaces.login_requests import LoginRequests
 from realtime_hub.surfaces.resume_requests import ResumeRequests
@@ -39,6 +40,7 @@ class Dispatcher:
         subscriptions = SubscriptionRequests(context)
         values = ValueRequests(context)
         sessions = SessionRequests(context)
+        administration = AdminRequests(context)
         self._handlers: Mapping[RequestType, Handler] = {
             RequestType.LOGOUT: sessions.logout,
             RequestType.PING: sessions.ping,
@@ -47,6 +49,8 @@ class Dispatcher:
             RequestType.TRUST_GET: sessions.trust_get,
             RequestType.DECISION_GET: sessions.decision_get,
             RequestType.TRUST_SET: sessions.trust_set,
+            RequestType.SESSIONS_LIST: administration.sessions_list,
+            RequestType.DRAIN: administration.drain,
             RequestType.QUOTE_OPEN: values.quote_open,
             RequestType.QUOTE_CLOSE: values.quote_close,
             RequestType.PAY_PREPARE: values.prepare,

@@ -116,7 +116,7 @@ class _FleetRoutes:
     async def restart(self, _request: Request) -> Response:
         """Replace the workers one by one, as SIGHUP does."""
         begun = self._context.restart()
-        return json_response({"begun": begun}, 202 if begun else 409)
+        return json_response({"begun": begun}, 202)
 
     async def sessions(self, request: Request) -> Response:
         """List the sessions of all workers, in the order of their ids, page by page."""

@@ -35,6 +35,7 @@ from realtime_protocol.messages import (
     QuoteOpenReply,
     QuoteOpenRequest,
     RequestType,
+    SessionsListRequest,
     SubscribeReply,
     SubscribeRequest,
     TrustSetRequest,
@@ -289,6 +290,28 @@ async def test_only_an_administrator_may_set_trust() -> None:
         admin = await hub.session(BOB)
         reply = await admin.ask(RequestType.TRUST_SET, TrustSetRequest(bytes(144)))
         assert reply.log_seq == 9
+
+
+async def test_an_administrator_lists_sessions_in_pages_without_strangers() -> None:
+    async with FakeHub().running() as hub:
+        await hub.session()
+        hub.client()  # Connected, not logged in.
+        hub.auth.scopes = ("admin",)
+        admin = await hub.session(BOB)
+        first = await admin.ask(RequestType.SESSIONS_LIST, SessionsListRequest("", 1))
+        rest = await admin.ask(RequestType.SESSIONS_LIST, SessionsListRequest(first.after, 2))
+        listed = [*first.sessions, *rest.sessions]
+        assert {each.wallet for each in listed} == {ALICE, BOB}
+        assert [each.sid for each in listed] == sorted(each.sid for each in listed)
+        assert rest.after is None
+
+
+async def test_an_administrator_drains_the_hub_and_is_answered_first() -> None:
+    async with FakeHub().running() as hub:
+        hub.auth.scopes = ("admin",)
+        admin = await hub.session(BOB)
+        assert isinstance(await admin.ask(RequestType.DRAIN, Empty()), Empty)
+        assert hub.context.draining.is_set()
 
 
 async def test_a_ping_gives_clocks_heads_and_health() -> None:
