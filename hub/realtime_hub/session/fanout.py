@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from realtime_hub.clock import Clock
 from realtime_hub.pay.model import PaymentChange
@@ -32,6 +32,7 @@ from realtime_protocol.messages import (
 if TYPE_CHECKING:
     from realtime_hub.session.session import LiveSession
 
+_REVOCATION: Final = Urgency.REVOCATION  # Python 3.11 looks members up in slow code of its own.
 CHUNK: Final = 64
 """Sessions that are written to before others get their turn on the loop."""
 PENDING_MAX: Final = 65_536
@@ -57,7 +58,14 @@ class _Pending:
             change = self._change
             frame = encode_push(PushType.TRUST_CHANGED, number, change.log_seq, change.body)
             self._frames[number] = frame
-        subscription.offer(self.offset, Urgency.REVOCATION, (self.wallet, frame))
+        subscription.offer(self.offset, _REVOCATION, (self.wallet, frame))
+
+
+class _LostPlace(NamedTuple):
+    subscription: Subscription
+    first: int
+    """The first position that was lost."""
+    cause: GapCause
 
 
 class Fanout:
@@ -86,7 +94,7 @@ class Fanout:
         self._pending: deque[_Pending] = deque()
         self._wake = asyncio.Event()
         self._trust: Position | None = None
-        self._lost_place: deque[Subscription] = deque()
+        self._lost_place: deque[_LostPlace] = deque()
         self._recheck = Recheck(registry, auth)
 
     def position_of(self, kind: ChannelKind) -> Position | None:
@@ -136,8 +144,14 @@ class Fanout:
             for subscription in session.subscriptions.values():
                 # One that is held is just being made, and looks at the epoch itself.
                 if subscription.channel.kind.scope == "trust" and subscription.held is None:
-                    subscription.hold()
-                    self._lost_place.append(subscription)
+                    self.lose_place(subscription, subscription.since + 1, GapCause.EPOCH)
+        self._wake.set()
+
+    def lose_place(self, subscription: Subscription, first: int, cause: GapCause) -> None:
+        """Hold a subscription that has lost what came from *first* on, until it has a snapshot."""
+        subscription.hold()
+        subscription.since = first - 1
+        self._lost_place.append(_LostPlace(subscription, first, cause))
         self._wake.set()
 
     async def run(self) -> None:
@@ -182,8 +196,9 @@ class Fanout:
             if subscription.since < oldest.offset:
                 subscription.session.fail(CloseCode.POSITION_LOST)
 
-    async def _send_snapshot(self, subscription: Subscription) -> None:
-        """Send a gap, then what is known of each watched wallet, all at the new log's head."""
+    async def _send_snapshot(self, lost: "_LostPlace") -> None:
+        """Send a gap, then what is known of each watched wallet, all at the log's head."""
+        subscription = lost.subscription
         wallets = sorted(subscription.wallets)
         try:
             position, trusts = await read_at_head(self._auth, wallets)
@@ -191,7 +206,7 @@ class Fanout:
             subscription.session.fail(CloseCode.POSITION_LOST)
             return
         number, head = subscription.number, position.offset
-        gap = Gap(number, subscription.since + 1, head, GapCause.EPOCH)
+        gap = Gap(number, lost.first, head, lost.cause)
         messages: list[Message] = [("gap", encode_push(PushType.GAP, number, head, gap))]
         for wallet, trust in zip(wallets, trusts, strict=True):
             body = trust_state(WalletTrust(wallet, trust), now_ms=self._clock.now_ms())

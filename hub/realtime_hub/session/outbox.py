@@ -80,6 +80,14 @@ class Outbox:
         if dropped is not None:
             self.bytes -= len(dropped)
 
+    def drop_stream(self, urgency: Urgency, number: int) -> list[bytes]:
+        """Forget what waits under keys ``(number, ...)``; return it, the oldest first."""
+        waiting = self._classes[urgency] or {}
+        keys = [key for key in waiting if isinstance(key, tuple) and key[0] == number]
+        dropped = [waiting.pop(key) for key in keys]
+        self.bytes -= sum(map(len, dropped))
+        return dropped
+
     def clear(self) -> None:
         """Forget everything."""
         self._classes = [None, None, None, None]

@@ -14,7 +14,7 @@ from realtime_hub.session.ports import QuoteStream, Wire
 from realtime_hub.session.reply_first import ReplyFirst
 from realtime_hub.session.resumes import Place
 from realtime_hub.session.subscriptions import Subscription
-from realtime_protocol.codec import encode_push
+from realtime_protocol.codec import Push, decode_answer, encode_push
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, encode_identity
@@ -22,6 +22,7 @@ from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
     Challenge,
     Checkpoint,
+    GapCause,
     Goaway,
     GoawayCause,
     Head,
@@ -39,6 +40,8 @@ BLOCKED_CLOSE_WITHIN_S: Final = 0.25
 DRAIN_CLOSE_WITHIN_S: Final = 0.5
 SEND_BYTES: Final = 16_384
 """Handed to the connection at a time; what waits behind it can still be overtaken."""
+_REVOCATION: Final = Urgency.REVOCATION  # Python 3.11 looks members up in slow code of its own.
+_PAYMENT: Final = Urgency.PAYMENT
 _EVERYTHING: Final = 2**62
 _CHECKPOINT_KEY: Final = "checkpoint"
 _SERVICE: Final = "service"
@@ -58,6 +61,7 @@ class LiveSession:
 
     __slots__ = (
         "_backbone_ok", "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login",
+        "_lost",
         "_opened_s", "_outbox", "_pays", "_place", "_progress_s", "_reading", "_serve",
         "_subs_made", "_tasks", "_wire", "address", "barred", "domain", "ended", "machine",
         "quotes", "sid", "subscriptions",
@@ -83,6 +87,8 @@ class LiveSession:
         # Most sessions never pay, and wait for nothing: what is empty isn't there.
         self._pays: ReplyFirst | None = None
         self._tasks: set[asyncio.Task[None]] | None = None
+        self._lost: list[tuple[Subscription, int]] | None = None
+        """Streams that fell silent, each with the first position that was lost."""
         self._subs_made = 0
         self._entered: PublicKey | None = None
         self._place: Place | None = None
@@ -188,19 +194,41 @@ class LiveSession:
     def send(self, message: bytes, urgency: Urgency = Urgency.REPLY, key: Hashable = None) -> None:
         """Queue a message; it leaves with the next `flush`."""
         if not self.ended and not self._outbox.put(urgency, message, key):
-            self.fail(CloseCode.POSITION_LOST)
+            self._lose(urgency, key)
 
     def push(self, urgency: Urgency, message: bytes, key: Hashable) -> None:
         """Send a message that nobody asked for just now."""
         if self.ended:
             return
         pays = self._pays
-        if pays is not None and urgency is Urgency.PAYMENT and pays.hold(key, message):
+        if pays is not None and urgency is _PAYMENT and pays.hold(key, message):
             if pays.is_full:
                 self.fail(CloseCode.POSITION_LOST)
             return
         self.send(message, urgency, key)
         self.flush()
+
+    def _lose(self, urgency: Urgency, key: Hashable) -> None:
+        """A class is full. A stream of trust falls silent until there is room; others can't."""
+        number = key[0] if isinstance(key, tuple) else 0
+        subscription = self.subscriptions.get(number) if urgency is _REVOCATION else None
+        if subscription is None or subscription.held is not None:
+            self.fail(CloseCode.POSITION_LOST)
+            return
+        first = subscription.since
+        for message in self._outbox.drop_stream(urgency, subscription.number):
+            dropped = decode_answer(message)
+            if isinstance(dropped, Push):
+                first = min(first, dropped.offset)
+        subscription.silence()
+        self._lost = [*(self._lost or ()), (subscription, first)]
+
+    def _find_places(self) -> None:
+        """All has drained: let streams that fell silent go on, behind a gap and a snapshot."""
+        lost, self._lost = self._lost, None
+        for subscription, first in lost or ():
+            if subscription.number in self.subscriptions:
+                self._context.fanout.lose_place(subscription, first, GapCause.QUEUE)
 
     def drop(self, urgency: Urgency, key: Hashable) -> None:
         """Forget a message that waits under *key*."""
@@ -215,6 +243,8 @@ class LiveSession:
         while writable and outbox.bytes:
             wire.send(outbox.take(SEND_BYTES))
             writable = wire.writable
+        if self._lost is not None and not outbox.bytes:
+            self._find_places()
         if not (writable and self._reading):
             self._steer_reading()
 

@@ -10,6 +10,7 @@ from realtime_hub.session.outbox import Urgency
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
+from realtime_protocol.messages import INTEGER_MAX
 
 WALLETS_MAX: Final = 256
 HELD_MAX: Final = 4_096
@@ -96,6 +97,11 @@ class Subscription:
     def hold(self) -> None:
         """Let changes wait until `release`."""
         self.held = []
+
+    def silence(self) -> None:
+        """Send and keep nothing until it is held and released again."""
+        self.held = []
+        self.since = INTEGER_MAX
 
     def offer(self, offset: int, urgency: Urgency, *messages: Message) -> None:
         """Send the messages of the change at *offset*, unless that has been sent."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from realtime_hub.session import outbox
 from realtime_hub.session.fanout import CHUNK, Fanout
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.identity import PublicKey
@@ -239,3 +240,47 @@ async def test_only_the_payer_is_asked_to_sign_again() -> None:
         assert isinstance(duty.body, PayResign)
         assert status.offset == duty.offset == 1
         assert [push.type for push in payee.pushes()] == [PushType.PAYMENT_STATUS]
+
+
+async def test_a_full_queue_costs_a_stream_of_trust_its_place_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "KEYS_MAX", 4)
+    wallets = [PublicKey(bytes([number]) * 32) for number in range(1, 4)]
+    async with FakeHub().running() as hub:
+        slow = await watching(hub, ALICE, BOB, CAROL, address="a")
+        await slow.ask(RequestType.SUBSCRIBE, SubscribeRequest("trust", None, list(wallets)))
+        slow.wire.writable = False
+        for wallet in (BOB, CAROL, *wallets, BOB):
+            hub.auth.change(wallet, TrustStatus.ACTIVE)
+            await settle()
+        assert all(head.sub != 2 for head in slow.live.heads())
+        slow.wire.writable = True
+        slow.live.flush()
+        await settle()
+        pushes = slow.pushes()
+        by_stream = {number: [p for p in pushes if p.sub == number] for number in (1, 2)}
+        # The stream that still had room tells the newest of each wallet, in order.
+        assert [(p.type, p.offset) for p in by_stream[1]] == [
+            (PushType.TRUST_CHANGED, 2),
+            (PushType.TRUST_CHANGED, 6),
+        ]
+        gap, *snapshot = by_stream[2]
+        assert isinstance(gap.body, Gap)
+        assert (gap.body.first, gap.body.cause) == (3, GapCause.QUEUE)
+        told = [p.body.wallet for p in snapshot if isinstance(p.body, TrustChanged)]
+        assert sorted(told) == wallets
+        assert slow.wire.closed is None
+
+
+async def test_other_messages_than_trust_have_no_snapshot_to_go_on_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "KEYS_MAX", 2)
+    async with FakeHub().running() as hub:
+        slow = await hub.session(ALICE)
+        await slow.ask(RequestType.SUBSCRIBE, SubscribeRequest("pay:@me"))
+        slow.wire.writable = False
+        for number in range(3):
+            hub.payments.change(ALICE, BOB, bytes([number]) * 16)
+        assert slow.wire.close_code == CloseCode.POSITION_LOST
