@@ -19,6 +19,7 @@ from realtime_protocol.codec import encode_request as encode_request_frame
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import parse_identity
+from realtime_protocol.login_resources import encode_key
 from realtime_protocol.messages import (
     AMOUNT_QU_MAX,
     INTEGER_MAX,
@@ -34,9 +35,14 @@ from realtime_protocol.messages import (
     GapCause,
     Goaway,
     GoawayCause,
+    GrantedKey,
     Head,
     Initiator,
     Intent,
+    KeysListReply,
+    KeysListRequest,
+    KeysRevokeReply,
+    KeysRevokeRequest,
     ListedSession,
     LoginReply,
     LoginRequest,
@@ -71,6 +77,7 @@ from realtime_protocol.messages import (
     Scheme,
     SessionsListReply,
     SessionsListRequest,
+    SpendTerms,
     SubscribeReply,
     SubscribeRequest,
     Trust,
@@ -139,6 +146,27 @@ FULL_INTENT: Final = Intent(
 )
 LOGIN: Final = LoginRequest(
     Scheme.K12, PAYER, SIGNATURE, ["urn:qubic:realtime:scope:trust", "urn:qubic:realtime:scope:pay"]
+)
+LOGIN_BY_KEY: Final = LoginRequest(
+    Scheme.KEY, PAYER, SIGNATURE, [encode_key(OTHER, until_ms=1_790_086_400_000)]
+)
+GRANTED_KEY: Final = GrantedKey(
+    OTHER,
+    ["trust", "quote"],
+    1_790_086_400_000,
+    "app.example.org",
+    1_790_000_000_123,
+    1_790_000_500_456,
+    [],
+)
+GRANTED_TO_SPEND: Final = GrantedKey(
+    PAYEE,
+    ["trust", "quote", "pay"],
+    1_790_086_400_000,
+    "app.example.org",
+    1_790_000_000_123,
+    1_790_000_000_123,
+    [SpendTerms(OTHER, 1_000, 1_790_003_600_000)],
 )
 LOGGED_IN: Final = LoginReply(
     "s-01JD8Z3K9QX5W8", b"", 0, 1_790_086_400_000, TRUST, ["trust", "quote", "pay"]
@@ -238,6 +266,10 @@ REQUEST_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("trust.set.request", R.TRUST_SET, 14, TrustSetRequest(UNSIGNED + SIGNATURE)),
     ("sessions.list.request", R.SESSIONS_LIST, 17, SessionsListRequest("", 128)),
     ("drain.request", R.DRAIN, 18, Empty()),
+    ("login.request.key", R.LOGIN, 16, LOGIN_BY_KEY),
+    ("keys.list.request", R.KEYS_LIST, 17, KeysListRequest()),
+    ("keys.revoke.request.one", R.KEYS_REVOKE, 18, KeysRevokeRequest(OTHER)),
+    ("keys.revoke.request.all", R.KEYS_REVOKE, 19, KeysRevokeRequest()),
 ]
 REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("challenge.reply", R.CHALLENGE, 1, CHALLENGE),
@@ -306,6 +338,9 @@ REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
         SessionsListReply([ListedSession("5f" * 16, OTHER, 61_250, 4_096, 3, 1)], "5f" * 16),
     ),
     ("drain.reply", R.DRAIN, 18, Empty()),
+    ("keys.list.reply", R.KEYS_LIST, 17, KeysListReply([GRANTED_KEY, GRANTED_TO_SPEND])),
+    ("keys.list.reply.none", R.KEYS_LIST, 17, KeysListReply([])),
+    ("keys.revoke.reply", R.KEYS_REVOKE, 18, KeysRevokeReply(1)),
 ]
 P = PushType
 PUSH_SAMPLES: Final[list[tuple[str, PushType, int, int, Any]]] = [

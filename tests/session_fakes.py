@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from decision_fakes import fake_decisions
+from delegation_fakes import FakeGrants
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_resumes import MemoryResumes
+from realtime_hub.auth.grants import Grant
+from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
@@ -89,6 +92,7 @@ class Proven:
     scopes: tuple[str, ...]
     session_exp_ms: int
     session_key: bytes | None
+    by_key: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,13 @@ class FakeAuth:
     session_ttl_ms: int = 3_600_000
     nonces: int = 0
 
+    def __post_init__(self) -> None:
+        self._grants = FakeGrants(self.clock, GOOD_SIGNATURE, session_ttl_ms=self.session_ttl_ms)
+        self.delegation = self._grants.delegation
+
+    async def stand_on(self, proven: object, *, seen: Position) -> Grant | None:
+        return await self._grants.stand_on(proven, seen=seen)
+
     def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
         self.nonces += 1
         issued_ms = self.clock.now_ms() // 1_000 * 1_000
@@ -125,10 +136,12 @@ class FakeAuth:
             f"{self.nonces:022d}", issued_ms, expires_ms, domain, uri, "devnet", f"r{self.nonces}"
         )
 
-    async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> Proven:
+    async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> Proven | ProvenLogin:
         await self._wait()
         if self.prove_error is not None:
             raise self.prove_error
+        if self._grants.concerns(request):
+            return await self._grants.prove(challenge, request)
         if request.signature != GOOD_SIGNATURE:
             raise RequestError(ErrorCode.BAD_SIGNATURE, "bad signature")
         expires_ms = self.clock.now_ms() + self.session_ttl_ms

@@ -14,8 +14,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 from decision_fakes import fake_decisions
+from delegation_fakes import FakeGrants
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_resumes import MemoryResumes
+from realtime_hub.auth.grant_store import GrantStore
+from realtime_hub.auth.grants import Grant
+from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.http_server import bind, build_server
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange, StreamRead
@@ -84,6 +88,7 @@ class FakeLogin:
     scopes: tuple[str, ...]
     session_exp_ms: int
     session_key: bytes | None
+    by_key: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,19 @@ class FakeAuth:
     backbone_ok: bool = True
     fails: Exception | None = None
     numbers: Any = field(default_factory=count)
+    grant_store: GrantStore | None = None
+
+    def __post_init__(self) -> None:
+        self._grants = FakeGrants(
+            self.clock,
+            GOOD_SIGNATURE,
+            session_ttl_ms=self.session_ttl_ms,
+            store=self.grant_store,
+        )
+        self.delegation = self._grants.delegation
+
+    async def stand_on(self, proven: object, *, seen: Position) -> Grant | None:
+        return await self._grants.stand_on(proven, seen=seen)
 
     def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
         now_ms = self.clock.now_ms()
@@ -120,8 +138,12 @@ class FakeAuth:
             request_id="request",
         )
 
-    async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> FakeLogin:
+    async def prove(
+        self, challenge: LoginChallenge, request: LoginRequest
+    ) -> FakeLogin | ProvenLogin:
         await asyncio.sleep(0)
+        if self._grants.concerns(request):
+            return await self._grants.prove(challenge, request)
         if request.signature != GOOD_SIGNATURE:
             raise RequestError(ErrorCode.BAD_SIGNATURE, "not this wallet's")
         expires_ms = self.clock.now_ms() + self.session_ttl_ms
@@ -172,6 +194,10 @@ class FakeAuth:
         )
         change = FakeChange(len(self.changes) + 1, body)
         self.changes.append(change)
+        if status is TrustStatus.BLOCKED:
+            self.delegation.block(wallet, Position(EPOCH, change.log_seq))
+        else:
+            self.blocked.discard(wallet)
         for listener in self.listeners:
             listener(change)
         return change
@@ -289,13 +315,18 @@ by_asgi = False
 
 @contextlib.asynccontextmanager
 async def served_hub(
-    limits: Limits | None = None, *, asgi: bool | None = None, **settings: Any
+    limits: Limits | None = None,
+    *,
+    asgi: bool | None = None,
+    grant_store: GrantStore | None = None,
+    **settings: Any,
 ) -> AsyncIterator[ServedHub]:
     """Serve sessions on a free port until the block ends; *asgi*: by uvicorn's own WebSockets."""
     listener = bind("127.0.0.1", 0, "a port of its own")
     url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
     clock, metrics = FakeClock(), Metrics()
-    auth, quotes, payments = FakeAuth(clock), FakeQuotes(), FakePayments()
+    auth = FakeAuth(clock, grant_store=grant_store)
+    quotes, payments = FakeQuotes(), FakePayments()
     given: dict[str, Any] = {
         "uri": url,
         "origins": {ORIGIN: "app.example"},
@@ -336,7 +367,10 @@ async def served_hub(
     def stop() -> None:
         server.should_exit = True
 
-    running = asyncio.create_task(engine.run())
+    running = [
+        asyncio.create_task(engine.run()),
+        asyncio.create_task(auth.delegation.run()),
+    ]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await eventually(lambda: server.started)
@@ -344,9 +378,10 @@ async def served_hub(
     finally:
         stop()
         await serving
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        for task in running:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 async def _no_pages(scope: Any, receive: Any, send: Any) -> None:

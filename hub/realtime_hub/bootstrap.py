@@ -19,15 +19,19 @@ from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
 from realtime_hub.adapters.networkx_catalog import read_catalog_file
 from realtime_hub.adapters.qubic_node import NodeAddress, NodeSettings, QubicNodes
 from realtime_hub.adapters.redis_challenges import RedisChallenges
+from realtime_hub.adapters.redis_grants import RedisGrants
 from realtime_hub.adapters.redis_resumes import RedisResumes
 from realtime_hub.adapters.redis_servers import connect
 from realtime_hub.adapters.redis_trust import RedisTrustLog
 from realtime_hub.adapters.redis_trust_cache import RedisTrustCache
+from realtime_hub.adapters.sqlite_grants import SqliteGrants
 from realtime_hub.adapters.sqlite_payment_file import SqlitePaymentFile
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
 from realtime_hub.auth.administration import Administration
 from realtime_hub.auth.challenges import ChallengeStore
 from realtime_hub.auth.decisions import Decisions
+from realtime_hub.auth.delegation import Delegation
+from realtime_hub.auth.grant_store import GrantStore, GrantsUnavailable
 from realtime_hub.auth.login import Logins
 from realtime_hub.auth.model import TrustChange
 from realtime_hub.auth.ports import LogUnavailable, TrustCache, TrustLog
@@ -64,7 +68,7 @@ from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits, TokenBucket
-from realtime_protocol.messages import Quote, TrustStatus
+from realtime_protocol.messages import Position, Quote, TrustStatus
 from realtime_protocol.quote_signature import sign_quote
 from realtime_protocol.schnorrq import IMPLEMENTATION, is_native
 
@@ -72,6 +76,7 @@ logger = logging.getLogger(__name__)
 
 REST_ADDRESSES_MAX: Final = 65_536
 _PAYMENTS_FILE: Final = "payments.sqlite3"
+_GRANTS_FILE: Final = "grants.sqlite3"
 _TRUST_FILE: Final = "trust.sqlite3"
 _FLEET_KEY_FILE: Final = "fleet.key"
 _KEYS_REFRESH_S: Final = 5.0
@@ -105,6 +110,7 @@ class Hub:
             group.create_task(self.ownership.run(), name="payments")
             group.create_task(self.engine.run(), name="sessions")
             group.create_task(self.load.run(), name="load")
+            group.create_task(self.auth.delegation.run(), name="granted keys")
             group.create_task(self._follow_keys(), name="signing keys")
             group.create_task(self._drain_when_told(), name="draining")
             group.create_task(self.export.run(), name="security events")
@@ -125,6 +131,17 @@ class Hub:
             group.create_task(self.engine.drain())
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the hubs of a fleet have in common."""
+
+    log: TrustLog
+    cache: TrustCache
+    challenges: ChallengeStore
+    resumes: ResumeStore
+    grants: GrantStore
+
+
 @asynccontextmanager
 async def build_hub(
     settings: HubSettings, clock: Clock, entropy: Entropy, metrics: Metrics
@@ -141,7 +158,14 @@ async def build_hub(
         watcher = _build_watcher(settings, file, clock, entropy, stack)
         signatures = _build_signatures(settings, clock, metrics)
         stack.callback(signatures.close)
-        log, cache, challenges, resumes = _build_shared(settings, watcher, clock, entropy, stack)
+        shared = _build_shared(settings, watcher, clock, entropy, stack)
+        log, cache, challenges, resumes = (
+            shared.log,
+            shared.cache,
+            shared.challenges,
+            shared.resumes,
+        )
+        delegation = Delegation(shared.grants, clock=clock, entropy=entropy)
         sources = build_trust_source(settings, watcher, clock, entropy, stack)
         admin_journal = SqliteAdminJournal(state / _TRUST_FILE, lambda: watcher.network_id)
         stack.callback(admin_journal.close_file)
@@ -163,12 +187,14 @@ async def build_hub(
                 entropy=entropy,
                 chain=settings.chain,
                 session_ttl_ms=settings.session_ttl_ms,
+                grants=delegation,
             ),
             book=book,
             orders=desk,
             challenges=challenges,
             clock=clock,
             entropy=entropy,
+            delegation=delegation,
             login_when_unavailable=settings.login_when_unavailable == "observe",
         )
         quotes = QuoteService(
@@ -278,15 +304,24 @@ def _build_shared(
     clock: Clock,
     entropy: Entropy,
     stack: AsyncExitStack,
-) -> tuple[TrustLog, TrustCache, ChallengeStore, ResumeStore]:
-    """What hubs share lives in Redis; a hub alone keeps it in memory."""
+) -> _Shared:
+    """What hubs share lives in Redis; a hub alone keeps it in memory, and grants in a file."""
     limits = _limits(settings)
     # A killed hub notes no departure: what is kept outlives the last pong by the time for a resume.
     keep_ms = limits.resume_within_ms + limits.ping_every_ms
     if settings.redis_url is None:
         cache = MemoryTrustCache()
-        log_here = MemoryTrustLog(entropy, cache)
-        return log_here, cache, MemoryChallenges(clock), MemoryResumes(clock, keep_ms=keep_ms)
+        grants = SqliteGrants(
+            settings.state / _GRANTS_FILE, _network_id(watcher, GrantsUnavailable)
+        )
+        stack.callback(grants.close_file)
+        return _Shared(
+            MemoryTrustLog(entropy, cache),
+            cache,
+            MemoryChallenges(clock),
+            MemoryResumes(clock, keep_ms=keep_ms),
+            grants,
+        )
     try:
         redis = connect(settings.redis_url)
     except ValueError as error:
@@ -311,7 +346,13 @@ def _build_shared(
         keep_ms=keep_ms,
         session_ms_max=settings.session_ttl_ms,
     )
-    return log, shared, RedisChallenges(redis), resumes
+    granted = RedisGrants(
+        redis,
+        network_id=_network_id(watcher, GrantsUnavailable),
+        fleet_key=key,
+        wait_ready=watcher.wait_ready,
+    )
+    return _Shared(log, shared, RedisChallenges(redis), resumes, granted)
 
 
 def _network_id(watcher: ChainWatcher, unknown: type[Exception]) -> Callable[[], bytes]:
@@ -471,6 +512,7 @@ def _listen(
         wallet = PublicKey(change.body.wallet)
         if change.body.status is TrustStatus.BLOCKED:
             payments.block(wallet)
+            auth.delegation.block(wallet, Position(auth.position().epoch, change.log_seq))
         else:
             payments.unblock(wallet)
         context.fanout.on_trust_change(change)

@@ -47,6 +47,7 @@ class ErrorCode(IntEnum):
     RESUME_UNKNOWN = 208, False, "Log in again."
     RESUME_REUSED = 209, False, "Log in again; someone else may have used the token."
     RESUME_EXPIRED = 210, False, "Log in again."
+    KEY_LIMIT = 211, False, "Revoke a key of this wallet, or log in without until."
     SUB_LIMIT = 220, False, "Unsubscribe from something first."
     UNKNOWN_CHANNEL = 221, False, "Subscribe to a channel that exists."
     POSITION_UNRECOVERABLE = 222, False, "Subscribe without a position and take the snapshot."

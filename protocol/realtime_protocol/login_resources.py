@@ -62,6 +62,8 @@ class LoginResources:
     scopes: tuple[str, ...]
     key: KeyGrant | None
     spends: tuple[SpendGrant, ...]
+    names_scopes: bool = True
+    """Whether it lists scopes; else it has them all."""
 
 
 def encode_scope(scope: str) -> str:
@@ -127,7 +129,9 @@ def parse_resources(lines: Sequence[str], *, now_ms: int) -> LoginResources:
                     raise ValueError("a spending wallet is listed twice")
                 _require_future(until_ms, now_ms, line)
                 spends[wallet] = grant
-    return LoginResources(tuple(scopes) or SCOPES, key, tuple(spends.values()))
+    return LoginResources(
+        tuple(scopes) or SCOPES, key, tuple(spends.values()), names_scopes=bool(scopes)
+    )
 
 
 def encode_time(epoch_ms: int) -> str:

@@ -500,6 +500,48 @@ class PaymentGetRequest(Body, frozen=True):
     payment_id: Bytes16
 
 
+class SpendTerms(Body, frozen=True):
+    """A wallet that a key may spend from: up to so much in all, and until when."""
+
+    wallet: Key
+    max_qu: AmountQu
+    until_ms: Uint
+
+
+class GrantedKey(Body, frozen=True):
+    """An Ed25519 key that may log in for the wallet. *domain* is the app's."""
+
+    key: Key
+    scopes: Annotated[list[ShortText], Meta(max_length=16)]
+    until_ms: Uint
+    domain: ShortText
+    created_ms: Uint
+    last_used_ms: Uint
+    spends: Annotated[list[SpendTerms], Meta(max_length=8)]
+
+
+class KeysListRequest(Body, frozen=True):
+    """Ask which keys may log in for this session's wallet."""
+
+
+class KeysListReply(Body, frozen=True):
+    """The living grants, the oldest first; to a session that a key opened, its own only."""
+
+    keys: Annotated[list[GrantedKey], Meta(max_length=64)]
+
+
+class KeysRevokeRequest(Body, frozen=True):
+    """Let a key log in no more, or, without one, none: their sessions end on every hub."""
+
+    key: Key | None = None
+
+
+class KeysRevokeReply(Body, frozen=True):
+    """How many grants that ended."""
+
+    revoked: Uint
+
+
 class PingRequest(Body, frozen=True):
     """Ask for a sign of life."""
 
@@ -647,6 +689,8 @@ REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.TRUST_SET: (TrustSetRequest, TrustSetReply),
     RequestType.SESSIONS_LIST: (SessionsListRequest, SessionsListReply),
     RequestType.DRAIN: (Empty, Empty),
+    RequestType.KEYS_LIST: (KeysListRequest, KeysListReply),
+    RequestType.KEYS_REVOKE: (KeysRevokeRequest, KeysRevokeReply),
 }
 """Request type -> (body of the request, body of its reply)."""
 

@@ -425,7 +425,7 @@ class ServerSession:
             if scheme is None or scheme in _SCHEMES:
                 raise
             raise RequestError(
-                ErrorCode.UNSUPPORTED_SCHEME, f"scheme {scheme} is not one of 1, 2, 3"
+                ErrorCode.UNSUPPORTED_SCHEME, f"scheme {scheme} is not one of 1, 2, 3, 4"
             ) from error
         if self.wallet is not None and proof.wallet != self.wallet:
             raise RequestError(

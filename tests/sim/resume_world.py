@@ -9,8 +9,10 @@ from typing import Any, Final, cast
 
 from decision_fakes import fake_decisions
 from fakes import SeededEntropy
+from realtime_hub.adapters.memory_grants import MemoryGrants
 from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.adapters.memory_trust import MemoryTrustCache
+from realtime_hub.auth.delegation import Delegation
 from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.auth.model import LogEntry, TrustChange
 from realtime_hub.auth.ports import LogBegin
@@ -243,6 +245,7 @@ class WorldHub:
             challenges=cast(Any, None),
             clock=clock,
             entropy=entropy,
+            delegation=Delegation(MemoryGrants(), clock=clock, entropy=entropy),
         )
         self.context: HubContext = build_context(
             auth=self.auth,

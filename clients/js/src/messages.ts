@@ -508,6 +508,87 @@ export const PAYMENT_GET_REQUEST: Shape<PaymentGetRequest> = struct(
   },
 );
 
+/** A wallet that a key may spend from: up to so much in all, and until when. */
+export interface SpendTerms {
+  wallet: Uint8Array;
+  maxQu: number;
+  untilMs: number;
+}
+export const SPEND_TERMS: Shape<SpendTerms> = struct(
+  "SpendTerms",
+  {
+    wallet: bytes(32, 32),
+    maxQu: uint(1, 200000000000000),
+    untilMs: uint(0, 9007199254740991),
+  },
+);
+
+/** An Ed25519 key that may log in for the wallet. *domain* is the app's. */
+export interface GrantedKey {
+  key: Uint8Array;
+  scopes: string[];
+  untilMs: number;
+  domain: string;
+  createdMs: number;
+  lastUsedMs: number;
+  spends: SpendTerms[];
+}
+export const GRANTED_KEY: Shape<GrantedKey> = struct(
+  "GrantedKey",
+  {
+    key: bytes(32, 32),
+    scopes: list(text(256), 0, 16),
+    untilMs: uint(0, 9007199254740991),
+    domain: text(256),
+    createdMs: uint(0, 9007199254740991),
+    lastUsedMs: uint(0, 9007199254740991),
+    spends: list(SPEND_TERMS, 0, 8),
+  },
+);
+
+/** Ask which keys may log in for this session's wallet. */
+export interface KeysListRequest {
+}
+export const KEYS_LIST_REQUEST: Shape<KeysListRequest> = struct(
+  "KeysListRequest",
+  {
+  },
+);
+
+/** The living grants, the oldest first; to a session that a key opened, its own only. */
+export interface KeysListReply {
+  keys: GrantedKey[];
+}
+export const KEYS_LIST_REPLY: Shape<KeysListReply> = struct(
+  "KeysListReply",
+  {
+    keys: list(GRANTED_KEY, 0, 64),
+  },
+);
+
+/** Let a key log in no more, or, without one, none: their sessions end on every hub. */
+export interface KeysRevokeRequest {
+  key: Uint8Array | null;
+}
+export const KEYS_REVOKE_REQUEST: Shape<KeysRevokeRequest> = struct(
+  "KeysRevokeRequest",
+  {
+    key: optional(bytes(32, 32)),
+  },
+  { key: null },
+);
+
+/** How many grants that ended. */
+export interface KeysRevokeReply {
+  revoked: number;
+}
+export const KEYS_REVOKE_REPLY: Shape<KeysRevokeReply> = struct(
+  "KeysRevokeReply",
+  {
+    revoked: uint(0, 9007199254740991),
+  },
+);
+
 /** Ask for a sign of life. */
 export interface PingRequest {
   clientMs: number;
@@ -761,6 +842,8 @@ export interface Requests {
   [RequestType.TRUST_SET]: { request: TrustSetRequest; reply: TrustSetReply };
   [RequestType.SESSIONS_LIST]: { request: SessionsListRequest; reply: SessionsListReply };
   [RequestType.DRAIN]: { request: Empty; reply: Empty };
+  [RequestType.KEYS_LIST]: { request: KeysListRequest; reply: KeysListReply };
+  [RequestType.KEYS_REVOKE]: { request: KeysRevokeRequest; reply: KeysRevokeReply };
 }
 
 export const REQUESTS: {
@@ -787,6 +870,8 @@ export const REQUESTS: {
   [RequestType.TRUST_SET]: { request: TRUST_SET_REQUEST, reply: TRUST_SET_REPLY },
   [RequestType.SESSIONS_LIST]: { request: SESSIONS_LIST_REQUEST, reply: SESSIONS_LIST_REPLY },
   [RequestType.DRAIN]: { request: EMPTY, reply: EMPTY },
+  [RequestType.KEYS_LIST]: { request: KEYS_LIST_REQUEST, reply: KEYS_LIST_REPLY },
+  [RequestType.KEYS_REVOKE]: { request: KEYS_REVOKE_REQUEST, reply: KEYS_REVOKE_REPLY },
 };
 
 /** Each push, with its body. */

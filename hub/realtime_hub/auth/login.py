@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from realtime_hub.auth.grants import Grant, GrantTerms, scopes_asked, terms_of
 from realtime_hub.clock import Clock, Entropy
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -16,6 +17,7 @@ from realtime_protocol.login_text import (
     parse_resources,
 )
 from realtime_protocol.messages import Scheme
+from realtime_protocol.session_key import Kind, verify_with_session_key
 from realtime_protocol.wallet_signatures import signed_message
 
 TTL_MS_MAX: Final = 300_000
@@ -35,6 +37,14 @@ class SignatureVerifier(Protocol):
         ...
 
 
+class GrantFinder(Protocol):
+    """Knows the keys that may log in."""
+
+    async def find(self, wallet: PublicKey, key: bytes, *, domain: str) -> Grant:
+        """Return a key's living grant; RequestError 108, 202 or 204."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProvenLogin:
     """A wallet that proved itself, and what it may do until when."""
@@ -44,6 +54,15 @@ class ProvenLogin:
     session_exp_ms: int
     session_key: bytes | None = None
     """The Ed25519 key that may resume the session."""
+    terms: GrantTerms | None = None
+    """What the wallet signed for that key beyond this session."""
+    grant: Grant | None = None
+    """What the key logged in by, when it was the key that signed."""
+
+    @property
+    def by_key(self) -> bool:
+        """Whether the key signed, not the wallet."""
+        return self.grant is not None
 
 
 class Logins:
@@ -60,7 +79,9 @@ class Logins:
         entropy: Entropy,
         chain: str,
         session_ttl_ms: int,
+        grants: GrantFinder,
     ) -> None:
+        self._grants = grants
         self._verifier = verifier
         self._clock = clock
         self._entropy = entropy
@@ -93,7 +114,10 @@ class Logins:
         signature: bytes,
         resources: Sequence[str] = (),
     ) -> ProvenLogin:
-        """Check a login against its challenge; RequestError 103, 107, 200, 204 or 205."""
+        """Check a login against its challenge; RequestError 103, 107, 200, 204 or 205.
+
+        By key also 102, 108 and 202.
+        """
         now_ms = self._clock.now_ms()
         if now_ms >= challenge.expires_ms:
             late_s = (now_ms - challenge.expires_ms) / 1_000
@@ -103,13 +127,57 @@ class Logins:
             )
         granted = self._read_resources(resources, now_ms)
         text = self._build_text(challenge, wallet, resources)
+        if scheme is Scheme.KEY:
+            return await self._prove_by_key(challenge, wallet, granted, text, signature)
+        try:
+            terms = terms_of(granted, domain=challenge.domain)
+        except ValueError as error:
+            raise RequestError(ErrorCode.BAD_MESSAGE, f"resources: {error}") from error
         await self.check_signature(wallet=wallet, scheme=scheme, text=text, signature=signature)
         return ProvenLogin(
             PublicKey(wallet),
             granted.scopes,
-            now_ms + self._session_ttl_ms,
+            self._session_end_ms(None if terms is None else terms.until_ms),
             None if granted.key is None else granted.key.public_key,
+            terms,
         )
+
+    async def _prove_by_key(
+        self,
+        challenge: LoginChallenge,
+        wallet: bytes,
+        resources: LoginResources,
+        text: bytes,
+        signature: bytes,
+    ) -> ProvenLogin:
+        """Check a login that a granted key signed. The signature first: strangers read no store."""
+        key = resources.key
+        if key is None or resources.spends:
+            raise RequestError(
+                ErrorCode.BAD_MESSAGE,
+                "resources: a login by key lists that key's line, and scope lines if it wants less",
+            )
+        if not verify_with_session_key(key.public_key, Kind.LOGIN, text, signature):
+            raise RequestError(
+                ErrorCode.BAD_SIGNATURE, "the signature is not this key's over the login text"
+            )
+        grant = await self._grants.find(PublicKey(wallet), key.public_key, domain=challenge.domain)
+        if key.until_ms not in (None, grant.terms.until_ms):
+            raise RequestError(
+                ErrorCode.BAD_MESSAGE, "resources: the key was granted with another until"
+            )
+        return ProvenLogin(
+            PublicKey(wallet),
+            scopes_asked(grant, resources.scopes if resources.names_scopes else None),
+            self._session_end_ms(grant.terms.until_ms),
+            key.public_key,
+            grant=grant,
+        )
+
+    def _session_end_ms(self, key_until_ms: int | None) -> int:
+        """Return when a session ends that begins now: not after the key that stands for it."""
+        end_ms = self._clock.now_ms() + self._session_ttl_ms
+        return end_ms if key_until_ms is None else min(end_ms, key_until_ms)
 
     async def check_signature(
         self, *, wallet: bytes, scheme: Scheme, text: bytes, signature: bytes

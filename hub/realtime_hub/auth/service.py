@@ -8,6 +8,8 @@ from typing import Final, Protocol
 from msgspec import Raw
 
 from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
+from realtime_hub.auth.delegation import Delegation
+from realtime_hub.auth.grants import Grant
 from realtime_hub.auth.login import Logins, ProvenLogin
 from realtime_hub.auth.model import TrustChange, VerifiedWallet
 from realtime_hub.auth.trust import TrustBook
@@ -51,8 +53,10 @@ class AuthService:
         challenges: ChallengeStore,
         clock: Clock,
         entropy: Entropy,
+        delegation: Delegation,
         login_when_unavailable: bool = False,
     ) -> None:
+        self.delegation = delegation
         self._logins = logins
         self._book = book
         self._orders = orders
@@ -76,8 +80,8 @@ class AuthService:
             signature=request.signature,
             resources=request.resources,
         )
-        if proven.wallet != self._book.contract_admin:
-            return proven
+        if proven.by_key or proven.wallet != self._book.contract_admin:
+            return proven  # No key administers: its theft would be the fleet's.
         return replace(proven, scopes=(*proven.scopes, "admin"))
 
     async def admit(self, wallet: PublicKey) -> Trust:
@@ -86,7 +90,19 @@ class AuthService:
         The session must be registered before: a change that comes between is then pushed to it.
         """
         [trust] = await self._book.get([wallet])
-        return self._require_welcome(trust)
+        return self._require_welcome(wallet, trust)
+
+    async def stand_on(self, proven: ProvenLogin, *, seen: Position) -> Grant | None:
+        """Return the grant of an admitted login: kept, or noted as used; None without one.
+
+        *seen* is where the trust log was before :meth:`admit`. RequestError 108, 204, 206 or 211.
+        """
+        if proven.grant is not None:
+            await self.delegation.use(proven.wallet, proven.grant)
+            return proven.grant
+        if proven.terms is None:
+            return None
+        return await self.delegation.open(proven.wallet, proven.terms, seen=seen)
 
     async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
         """Decide the same for one whose session saw the trust log up to *seen*.
@@ -96,10 +112,11 @@ class AuthService:
         await self._book.catch_up(seen)
         if self._login_when_unavailable and not self._book.backbone_ok:
             return await self.admit(wallet)
-        return self._require_welcome(await self._book.fresh(wallet))
+        return self._require_welcome(wallet, await self._book.fresh(wallet))
 
-    def _require_welcome(self, trust: Trust) -> Trust:
+    def _require_welcome(self, wallet: PublicKey, trust: Trust) -> Trust:
         if trust.status is TrustStatus.BLOCKED:
+            self.delegation.block(wallet, self._book.position())
             raise RequestError(
                 ErrorCode.WALLET_BLOCKED, f"the wallet is blocked (reason {trust.reason})"
             )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.delegates import Delegates
 from realtime_hub.session.fanout import Fanout
 from realtime_hub.session.overload import OverloadMonitor
 from realtime_hub.session.ports import SessionAuth, SessionDecisions, SessionPayments, SessionQuotes
@@ -50,6 +51,7 @@ class HubContext:
     registry: SessionRegistry[LiveSession]
     fanout: Fanout
     resumes: Resumes
+    delegates: Delegates
     tasks: RequestTasks
     overload: OverloadMonitor
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,6 +104,7 @@ def build_context(
             position=auth.position,
             end_sessions=end_sessions,
         ),
+        delegates=Delegates(auth.delegation),
         tasks=RequestTasks(),
         overload=OverloadMonitor(),
     )

@@ -1,8 +1,9 @@
 """What a session needs of the services behind it and of the connection in front of it."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from realtime_hub.auth.grants import Grant
 from realtime_hub.pay.model import StreamRead
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.login_text import LoginChallenge
@@ -82,6 +83,11 @@ class ProvenLogin(Protocol):
         """The Ed25519 key that may resume the session."""
         ...
 
+    @property
+    def by_key(self) -> bool:
+        """Whether a granted key signed, not the wallet."""
+        ...
+
 
 class TrustChange(Protocol):
     """An entry of the trust log."""
@@ -97,8 +103,42 @@ class TrustChange(Protocol):
         ...
 
 
+class SessionGrants(Protocol):
+    """What sessions need of the keys that may log in."""
+
+    @property
+    def listeners(self) -> list[Callable[[bytes], None]]:
+        """Called with the id of each grant that was revoked."""
+        ...
+
+    def require_standing(self, wallet: PublicKey, grant: Grant) -> None:
+        """Raise RequestError 204 when this hub knows that a grant has ended."""
+        ...
+
+    async def resume(self, wallet: PublicKey, grant_id: bytes) -> Grant | None:
+        """Return a grant that still stands; RequestError 108."""
+        ...
+
+    async def standing(self, held: Sequence[tuple[PublicKey, bytes]]) -> Sequence[bool]:
+        """Tell of each wallet's grant id whether it still stands; RequestError 108."""
+        ...
+
+    async def grants_of(self, wallet: PublicKey) -> Sequence[Grant]:
+        """Return a wallet's living grants; RequestError 108."""
+        ...
+
+    async def revoke(self, wallet: PublicKey, key: bytes | None) -> int:
+        """End a key's grant, or all, on every hub; return how many. RequestError 108."""
+        ...
+
+
 class SessionAuth(Protocol):
     """What sessions need of TurboAuth."""
+
+    @property
+    def delegation(self) -> SessionGrants:
+        """The keys that may log in."""
+        ...
 
     @property
     def backbone_ok(self) -> bool:
@@ -115,6 +155,13 @@ class SessionAuth(Protocol):
 
     async def admit(self, wallet: PublicKey) -> Trust:
         """Read the trust of a wallet whose session is registered; RequestError 206 or 108."""
+        ...
+
+    async def stand_on(self, proven: Any, *, seen: Position) -> Grant | None:
+        """Return the grant of an admitted login, kept from now on; None without one.
+
+        *seen* is where the trust log was before `admit`. RequestError 108, 204, 206 or 211.
+        """
         ...
 
     async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:

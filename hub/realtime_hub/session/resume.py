@@ -71,6 +71,10 @@ class Family:
     holder: bytes
     """The hub and the connection that have the session, or had it last."""
     token_hash: bytes
+    grant_id: bytes = _NONE
+    """Of the grant on which it stands: it ends with that."""
+    by_key: bool = False
+    """Whether that grant's key logged in, not the wallet."""
     previous_hash: bytes = _NONE
     previous_until_ms: int = 0
     state: FamilyState = FamilyState.HELD

@@ -63,6 +63,8 @@ class Opening:
     session_key: bytes
     domain: str
     session_exp_ms: int
+    grant_id: bytes
+    by_key: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,8 @@ class Resumes:
                 session_key=opening.session_key,
                 domain=opening.domain,
                 session_exp_ms=opening.session_exp_ms,
+                grant_id=opening.grant_id,
+                by_key=opening.by_key,
                 opened_ms=await self._store.now_ms(),
                 seen=self._position(),
                 holder=self._new_holder(),

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from realtime_hub.auth.grants import Grant
 from realtime_hub.session.outbox import Outbox, Urgency
 from realtime_hub.session.ports import QuoteStream, Wire
 from realtime_hub.session.reply_first import ReplyFirst
@@ -63,8 +64,8 @@ class LiveSession:
         "_backbone_ok", "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login",
         "_lost",
         "_opened_s", "_outbox", "_pays", "_place", "_progress_s", "_reading", "_serve",
-        "_subs_made", "_tasks", "_wire", "address", "barred", "domain", "ended", "machine",
-        "quotes", "sid", "subscriptions",
+        "_subs_made", "_tasks", "_wire", "address", "barred", "by_key", "domain", "ended", "grant",
+        "machine", "quotes", "sid", "subscriptions",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,10 @@ class LiveSession:
         self.quotes: dict[int, QuoteStream] = {}
         self.barred = False
         """The wallet was blocked while its login was being checked."""
+        self.grant: Grant | None = None
+        """On which it stands: it ends with that."""
+        self.by_key = False
+        """Whether that grant's key logged in, not the wallet."""
         self.ended = False
         self._context = context
         self._wire = wire
@@ -344,6 +349,9 @@ class LiveSession:
         place, self._place = self._place, None
         if place is not None:
             self._context.resumes.leave(place, for_good=False)
+        if self.grant is not None:
+            self._context.delegates.leave(self, self.grant)
+            self.grant, self.by_key = None, False
         if self._entered is not None:
             self._context.registry.leave(self._entered, self)
             self._entered = None
@@ -355,6 +363,17 @@ class LiveSession:
             self._context.resumes.leave(place, for_good=False)
         if before is not None:
             self._context.resumes.leave(before, for_good=True)
+
+    def stand_on(self, grant: Grant | None, *, by_key: bool) -> None:
+        """End when *grant* ends; RequestError 204 when it just did."""
+        if self.ended or self._entered is None:
+            return
+        before, delegates = self.grant, self._context.delegates
+        if grant is not None:
+            delegates.hold(self, self._entered, grant)
+        if before is not None and (grant is None or before.grant_id != grant.grant_id):
+            delegates.leave(self, before)
+        self.grant, self.by_key = grant, by_key
 
     @property
     def delegate(self) -> tuple[bytes, int] | None:

@@ -12,6 +12,7 @@ from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import LiveSession
 from realtime_hub.surfaces.admin_requests import AdminRequests
 from realtime_hub.surfaces.answers import Answer, Handler
+from realtime_hub.surfaces.key_requests import KeyRequests
 from realtime_hub.surfaces.login_requests import LoginRequests
 from realtime_hub.surfaces.resume_requests import ResumeRequests
 from realtime_hub.surfaces.session_requests import SessionRequests
@@ -41,6 +42,7 @@ class Dispatcher:
         values = ValueRequests(context)
         sessions = SessionRequests(context)
         administration = AdminRequests(context)
+        keys = KeyRequests(context)
         self._handlers: Mapping[RequestType, Handler] = {
             RequestType.LOGOUT: sessions.logout,
             RequestType.PING: sessions.ping,
@@ -51,6 +53,8 @@ class Dispatcher:
             RequestType.TRUST_SET: sessions.trust_set,
             RequestType.SESSIONS_LIST: administration.sessions_list,
             RequestType.DRAIN: administration.drain,
+            RequestType.KEYS_LIST: keys.list,
+            RequestType.KEYS_REVOKE: keys.revoke,
             RequestType.QUOTE_OPEN: values.quote_open,
             RequestType.QUOTE_CLOSE: values.quote_close,
             RequestType.PAY_PREPARE: values.prepare,

@@ -10,7 +10,7 @@ from realtime_hub.session.session import LiveSession
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.login_text import LoginChallenge
-from realtime_protocol.messages import Challenge, LoginReply, RequestType, Trust
+from realtime_protocol.messages import Challenge, LoginReply, Position, RequestType, Trust
 from realtime_protocol.server import ChallengeWanted, LoginSent
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,11 @@ class LoginRequests:
 
     async def check(self, session: LiveSession, event: LoginSent) -> None:
         """Check a proof and open or prolong the session."""
+        seen = self._context.auth.position()
         try:
             proven = await self._context.auth.prove(_as_issued(event.challenge), event.proof)
             trust = await self._admit(session, proven)
+            await self._stand_on(session, proven, seen)
             sid = session.sid or self._context.entropy.token(_SID_BYTES).hex()
             kept = await self._keep(session, sid, proven)
         except RequestError as error:
@@ -86,6 +88,12 @@ class LoginRequests:
         session.require_not_barred()
         return trust
 
+    async def _stand_on(self, session: LiveSession, proven: ProvenLogin, seen: Position) -> None:
+        """Let the session end with the grant that it makes, or that let it in."""
+        grant = await self._context.auth.stand_on(proven, seen=seen)
+        session.stand_on(grant, by_key=proven.by_key)
+        session.require_not_barred()
+
     async def _keep(self, session: LiveSession, sid: str, proven: ProvenLogin) -> bytes | None:
         """Make the session resumable; return its token, or None where it can't be resumed."""
         if proven.session_key is None:
@@ -98,6 +106,8 @@ class LoginRequests:
             session_key=proven.session_key,
             domain=session.domain,
             session_exp_ms=proven.session_exp_ms,
+            grant_id=b"" if session.grant is None else session.grant.grant_id,
+            by_key=session.by_key,
         )
         opened = await self._context.resumes.open(session, opening)
         session.keep(None if opened is None else opened[0])

@@ -94,10 +94,20 @@ class ResumeRequests:
         session.enter(family.wallet, replaces=resumes.session_of(shown) is not None)
         trust = await auth.readmit(family.wallet, seen=family.seen)
         session.require_not_barred()
+        await self._stand_on(session, family)
         place, token = await resumes.take(session, shown, family)
         session.keep(place)
         session.require_not_barred()
         return place.family, trust, token
+
+    async def _stand_on(self, session: LiveSession, family: Family) -> None:
+        """Let the session end with the grant on which it stands; RequestError 208 when that has."""
+        if not family.grant_id:
+            return
+        grant = await self._context.auth.delegation.resume(family.wallet, family.grant_id)
+        if grant is None:
+            raise RequestError(ErrorCode.RESUME_UNKNOWN, "the key on which it stands was revoked")
+        session.stand_on(grant, by_key=family.by_key)
 
     def _require_possible(self, family: Family, rows: Sequence[ResumeSub]) -> None:
         """Refuse what can't be meant, before the token is used up: 102, 103, 220 or 221."""

@@ -35,4 +35,5 @@ class SessionEngine:
             group.create_task(self._context.tasks.run())
             group.create_task(self._context.fanout.run())
             group.create_task(self._context.resumes.run())
+            group.create_task(self._context.delegates.run())
             group.create_task(self._housekeeping.run())

@@ -8,7 +8,9 @@ import pytest
 
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_challenges import MemoryChallenges
+from realtime_hub.adapters.memory_grants import MemoryGrants
 from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
+from realtime_hub.auth.delegation import Delegation
 from realtime_hub.auth.login import Logins
 from realtime_hub.auth.model import TrustChange, TrustRecord
 from realtime_hub.auth.ports import CachedRecord
@@ -114,6 +116,7 @@ class Fleet:
             clock=self.clock,
             stewardship=Stewardship(ADMIN, ForgetfulMemory()),
         )
+        delegation = Delegation(MemoryGrants(), clock=self.clock, entropy=SeededEntropy())
         self.auth = AuthService(
             logins=Logins(
                 verifier=SignatureChecks(),
@@ -121,12 +124,14 @@ class Fleet:
                 entropy=SeededEntropy(),
                 chain="devnet",
                 session_ttl_ms=1_000,
+                grants=delegation,
             ),
             book=self.book,
             orders=PaymentDesk(),
             challenges=MemoryChallenges(self.clock),
             clock=self.clock,
             entropy=SeededEntropy(),
+            delegation=delegation,
         )
         self.registered: set[int] = set()
         self.admitted: set[int] = set()

@@ -7,6 +7,8 @@ import pytest
 
 from fakes import FakeClock, SeededEntropy
 from qubic_vectors import qubic_vectors
+from realtime_hub.adapters.memory_grants import MemoryGrants
+from realtime_hub.auth.delegation import Delegation
 from realtime_hub.auth.login import Logins
 from realtime_hub.signatures import SignatureChecks
 from realtime_protocol._pure_fourq import N
@@ -42,7 +44,12 @@ def logins(clock: FakeClock) -> Logins:
         entropy=SeededEntropy(),
         chain="devnet",
         session_ttl_ms=3_600_000,
+        grants=delegation_of(clock),
     )
+
+
+def delegation_of(clock: FakeClock) -> Delegation:
+    return Delegation(MemoryGrants(), clock=clock, entropy=SeededEntropy())
 
 
 def issue(logins: Logins) -> LoginChallenge:
@@ -172,11 +179,6 @@ async def test_the_malleated_twin_of_a_signature_is_refused(logins: Logins) -> N
     assert await refusal(logins, challenge, signature=twin) is ErrorCode.BAD_SIGNATURE
 
 
-async def test_the_key_scheme_is_not_served_yet(logins: Logins) -> None:
-    code = await refusal(logins, issue(logins), scheme=Scheme.KEY)
-    assert code is ErrorCode.UNSUPPORTED_SCHEME
-
-
 @pytest.mark.parametrize(
     ("wallet", "named"),
     [(bytes(32), "zero key"), (b"\1" + bytes(31), "contract 1"), (b"\xff" * 32, "bit 127")],
@@ -217,6 +219,7 @@ async def test_checks_beyond_the_bound_are_refused_with_a_time_to_wait(
         entropy=SeededEntropy(),
         chain="devnet",
         session_ttl_ms=1,
+        grants=delegation_of(clock),
     )
     with pytest.raises(RequestError) as raised:
         await logins.prove(

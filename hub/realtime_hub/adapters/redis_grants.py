@@ -1,0 +1,152 @@
+"""Grants in Redis, so that a key logs in at any hub of the fleet, and is revoked on all.
+
+A wallet's grants are one value under a MAC by the fleet's key, bound to the wallet: whoever writes
+to Redis without that key lets nobody in. One Lua call compares and writes.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from realtime_hub.adapters.redis_asking import stop_if_cancelled
+from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
+from realtime_hub.auth.grant_store import GrantsUnavailable
+from realtime_hub.auth.grants import ID_BYTES, Grants
+from realtime_protocol.identity import PublicKey
+
+logger = logging.getLogger(__name__)
+
+LISTEN_S: Final = 1.0
+RECONNECT_PAUSE_S: Final = 0.1
+_MAC_BYTES: Final = 16
+
+# KEYS: a wallet's. ARGV: before, after, when it may go (epoch ms); empty is absence.
+_SWAP: Final = """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
+  return 0
+end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+end
+return 1
+"""
+
+
+class RedisGrants:
+    """The grants of a fleet; a wallet's go when the last of them has run out.
+
+    *network_id* raises GrantsUnavailable while the network isn't known.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        network_id: Callable[[], bytes],
+        fleet_key: bytes,
+        wait_ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._redis = redis
+        self._network_id = network_id
+        self._fleet_key = fleet_key
+        self._wait_ready = wait_ready
+        self._decode = msgspec.msgpack.Decoder(Grants).decode
+        self._swap = redis.register_script(_SWAP)
+
+    async def load(self, wallets: Sequence[PublicKey]) -> list[Grants]:
+        """Return each wallet's grants."""
+        if not wallets:
+            return []
+        found = await self._asked(lambda: self._redis.mget([self._name(one) for one in wallets]))
+        return [self._read(wallet, value) for wallet, value in zip(wallets, found, strict=True)]
+
+    async def swap(self, wallet: PublicKey, before: Grants, after: Grants) -> bool:
+        """Put *after* in the place of *before*, in one call."""
+        ends_ms = max((one.terms.until_ms for one in after), default=0)
+        args: list[bytes | int] = [self._write(wallet, before), self._write(wallet, after), ends_ms]
+        made = await self._asked(lambda: self._swap(keys=[self._name(wallet)], args=args))
+        return bool(made == 1)
+
+    async def tell(self, grant_ids: Sequence[bytes]) -> None:
+        """Tell every hub, this one too."""
+        for grant_id in grant_ids:
+            message = grant_id + self._mac(b"", grant_id)
+            await self._asked(partial(self._redis.publish, self._channel(), message))
+
+    async def follow(self, on_revoked: Callable[[bytes], None]) -> None:
+        """Tell for ever, through any loss of connection, what was revoked."""
+        await self._wait_ready()
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await pubsub.subscribe(self._channel())
+                    await self._listen(pubsub, on_revoked)
+            except (RedisError, OSError, TimeoutError) as error:
+                stop_if_cancelled()
+                logger.warning("news of revoked keys: %s", error)
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+
+    async def _listen(self, pubsub: PubSub, on_revoked: Callable[[bytes], None]) -> None:
+        while True:
+            message = await pubsub.get_message(timeout=LISTEN_S)
+            stop_if_cancelled()
+            if message is None:
+                continue
+            data: bytes = message["data"]
+            grant_id, mac = data[:ID_BYTES], data[ID_BYTES:]
+            if hmac.compare_digest(self._mac(b"", grant_id), mac):
+                on_revoked(grant_id)
+
+    # What stands in Redis -----------------------------------------------------------------------
+
+    def _tag(self) -> str:
+        return f"{TAG}:{self._network_id().hex()[:16]}:grants"
+
+    def _name(self, wallet: bytes) -> str:
+        return f"{self._tag()}:{wallet.hex()}"
+
+    def _channel(self) -> str:
+        return f"{self._tag()}:revoked"
+
+    def _write(self, wallet: bytes, grants: Grants) -> bytes:
+        if not grants:
+            return b""
+        data = msgspec.msgpack.encode(grants)
+        return data + self._mac(wallet, data)
+
+    def _read(self, wallet: bytes, value: bytes | None) -> Grants:
+        """Return the grants, or none for what the fleet didn't write there."""
+        if not value:
+            return ()
+        data, mac = value[:-_MAC_BYTES], value[-_MAC_BYTES:]
+        if not hmac.compare_digest(self._mac(wallet, data), mac):
+            logger.error("grants in Redis aren't the fleet's; left out")
+            return ()
+        try:
+            return self._decode(data)
+        except (msgspec.MsgspecError, ValueError):
+            return ()  # Another version's.
+
+    def _mac(self, wallet: bytes, data: bytes) -> bytes:
+        return hmac.digest(self._fleet_key, b"grants" + wallet + data, "sha256")[:_MAC_BYTES]
+
+    async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Return Redis' answer; GrantsUnavailable for any failure, whose outcome is unknown."""
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                found = await ask()
+        except (RedisError, OSError, TimeoutError) as error:
+            stop_if_cancelled()
+            raise GrantsUnavailable(f"Redis: {error or type(error).__name__}") from error
+        stop_if_cancelled()
+        return found
