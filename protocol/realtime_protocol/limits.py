@@ -15,6 +15,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     frame_bytes_max: int = 16_384
     fragments_max: int = 64
     """Frames of one fragmented message."""
+    message_within_ms: int = 10_000
+    """From the first byte of a message to its last."""
     logins_failed_max: int = 3
     challenges_before_login_max: int = 5
     """Requests for a challenge; the one that comes by itself is not counted."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -24,6 +25,13 @@ from waiting import eventually
 from ws_hub import ALICE, BOB, GOOD_SIGNATURE, ServedHub, served_hub
 
 LOGIN = encode_request(RequestType.LOGIN, 1, LoginRequest(Scheme.WC, ALICE, GOOD_SIGNATURE, []))
+CROWD = Limits(
+    requests_per_s=100_000,
+    requests_burst=100_000,
+    upgrades_per_ip_per_s=1_000,
+    sessions_per_ip_max=1_000,
+    sessions_per_wallet_max=1_000,
+)
 FAST = Limits(requests_per_s=100_000, requests_burst=100_000)
 
 
@@ -271,6 +279,99 @@ async def test_a_cut_connection_leaves_nothing_behind() -> None:
         exposed = hub.metrics.exposition()[0]
         assert b"realtime_connections 0.0" in exposed
         assert b"realtime_sessions 0.0" in exposed
+
+
+async def test_a_message_that_comes_byte_by_byte_has_ten_seconds() -> None:
+    async with served_hub() as hub, raw_socket(hub.url) as raw:
+        await _log_in(raw)
+        await hub.pass_time(1)
+        data = frame(_ping(2))
+        for byte in data[:9]:
+            await raw.send(bytes((byte,)))
+            await hub.pass_time(1_000)
+        await raw.send(data[9:])
+        assert isinstance(decode_answer(await raw.message()), Reply)
+        await hub.pass_time(1)
+        await raw.send(data[:1])
+        await eventually(lambda: hub.context.registry.inbound_bytes == 1)
+        await hub.pass_time(9_999)
+        await raw.send(data[1:2])
+        await eventually(lambda: hub.context.registry.inbound_bytes == 2)
+        await hub.pass_time(1)
+        assert (await raw.closed())[0] == CloseCode.IDLE
+
+
+async def test_fragments_have_ten_seconds_together() -> None:
+    async with served_hub() as hub, raw_socket(hub.url) as raw:
+        await _log_in(raw)
+        await hub.pass_time(1)
+        message = _ping(2)
+        await raw.send(frame(message[:1], fin=False))
+        await eventually(lambda: hub.context.registry.inbound_bytes == 1)
+        await hub.pass_time(4_999)
+        await raw.send(frame(message[1:2], CONT, fin=False))
+        await eventually(lambda: hub.context.registry.inbound_bytes == 2)
+        await hub.pass_time(4_999)
+        await raw.send(frame(message[2:3], CONT, fin=False))
+        await eventually(lambda: hub.context.registry.inbound_bytes == 3)
+        await hub.pass_time(2)
+        assert (await raw.closed())[0] == CloseCode.IDLE
+
+
+async def test_what_all_clients_may_leave_unfinished_is_bounded() -> None:
+    async with served_hub(inbound_bytes_max=10_000) as hub:
+        async with raw_socket(hub.url) as first, raw_socket(hub.url) as second:
+            await first.message()
+            await second.message()
+            for raw in (first, second):
+                await raw.send(frame(bytes(4_000))[:-1])
+            await eventually(lambda: hub.context.registry.inbound_bytes > 8_000)
+            async with raw_socket(hub.url) as third:
+                await third.message()
+                await third.send(frame(bytes(4_000))[:-1])
+                assert (await third.closed())[0] == CloseCode.OVERLOADED
+            await first.send(frame(bytes(4_000))[-1:])
+            assert (await first.closed())[0] == CloseCode.PROTOCOL_ERROR
+        await eventually(lambda: hub.context.registry.inbound_bytes == 0)
+
+
+@pytest.mark.slow
+async def test_a_hundred_hostile_clients_leave_little_behind_and_disturb_nobody() -> None:
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(served_hub(CROWD))
+        other = await stack.enter_async_context(hub.client())
+        await other.log_in(BOB)
+        hostile = [
+            await stack.enter_async_context(raw_socket(hub.url, receive_bytes=4_096))
+            for _ in range(60)
+        ]
+        for raw in hostile:
+            await _log_in(raw)
+        stalled, trickling, flooding = hostile[:20], hostile[20:40], hostile[40:]
+        ask = encode_request(RequestType.TRUST_GET, 9, [bytes((n,)) * 32 for n in range(64)])
+        for raw in stalled:
+            raw.writer.write(frame(ask) * 300)
+        for raw in trickling:
+            await raw.send(frame(bytes(16_000))[:8_000])
+        for raw in flooding:
+            raw.writer.write(frame(bytes(125), PING) * 2_000)
+        began_s = asyncio.get_running_loop().time()
+        for number in range(50):
+            pong = await other.ask(RequestType.PING, PingRequest(number))
+            assert pong.client_ms == number
+        assert asyncio.get_running_loop().time() - began_s < 5
+        # Who floods is closed at once; the others hold no more than their bounds.
+        await eventually(lambda: len(hub.context.registry.connections) == 41)
+        queue_max = hub.context.limits.queue_bytes_max
+        for session in hub.context.registry.connections:
+            assert session.queued_bytes < queue_max + 8_192
+        assert hub.context.registry.inbound_bytes < 41 * 80_000
+        for _ in range(11):
+            await hub.pass_time(1_000)
+        await eventually(lambda: len(hub.context.registry.connections) == 1)
+        closes = hub.metrics.exposition()[0].decode()
+        for name, number in {"slow_consumer": 20, "idle": 20, "rate_limited": 20}.items():
+            assert f'realtime_closes_total{{code="{name}"}} {number}.0' in closes
 
 
 SCENES: list[Callable[[], Coroutine[Any, Any, None]]] = [

@@ -31,6 +31,8 @@ class SessionSettings:
     domain_without_origin: str | None
     """The domain of native clients; None: they are not let in."""
     connections_max: int = 20_000
+    inbound_bytes_max: int = 64 * 1_048_576
+    """Kept of messages that are not whole, of all connections; who adds beyond is closed 4004."""
     goaway_min_ms: int = 100
     goaway_max_ms: int = 2_000
 

@@ -47,6 +47,8 @@ class SessionRegistry(Generic[_Session]):
     def __init__(self, limits: Limits, *, connections_max: int) -> None:
         self.addresses = AddressBook(limits)
         self.connections: dict[_Session, None] = {}
+        self.inbound_bytes = 0
+        """Kept of messages that are not whole or wait for their turn, of all connections."""
         self._connections_max = connections_max
         self._limits = limits
         self._stopped = False

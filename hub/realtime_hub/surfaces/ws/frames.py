@@ -91,6 +91,11 @@ class FrameStream:
         return self._broken
 
     @property
+    def in_message(self) -> bool:
+        """Whether a part of a message is kept."""
+        return self.waits or self._fragments is not None
+
+    @property
     def held_bytes(self) -> int:
         """What is kept of messages that aren't whole."""
         return len(self._input) + self._fragments_bytes

@@ -82,9 +82,9 @@ class WebSocketTransport(asyncio.Protocol):
     """One connection; the :class:`~realtime_hub.session.ports.Wire` of its session."""
 
     __slots__ = (
-        "_address", "_connections", "_context", "_control", "_counted", "_cut", "_frames", "_heard",
-        "_held", "_pinged_s", "_pings_missed", "_receiving", "_sent_bytes", "_serve", "_session",
-        "_transport", "_turn", "_unread", "writable",
+        "_address", "_connections", "_context", "_control", "_counted", "_cut", "_frames", "_got",
+        "_heard", "_held", "_kept_bytes", "_pinged_s", "_pings_missed", "_receiving", "_sent_bytes",
+        "_serve", "_session", "_transport", "_turn", "_unread", "_whole_s", "writable",
     )  # fmt: skip
 
     def __init__(self, context: HubContext, serve: Serve, connections: set[Any]) -> None:
@@ -115,6 +115,12 @@ class WebSocketTransport(asyncio.Protocol):
         self._pinged_s = now_s
         self._heard = True
         self._pings_missed = 0
+        self._kept_bytes = 0
+        """What the registry knows to be kept here of messages that are not whole or wait."""
+        self._got = True
+        """Whether a message became whole since the last tick."""
+        self._whole_s = now_s
+        """When nothing was left of a message, or the last one became whole."""
 
     # What uvicorn and the event loop call -----------------------------------------------------
 
@@ -138,6 +144,7 @@ class WebSocketTransport(asyncio.Protocol):
             self._unread += data
             if self._turn is None and not self._held:
                 self._take_turn()
+            self._account(self._frames)
         else:
             self._process(self._frames, data)
 
@@ -162,6 +169,8 @@ class WebSocketTransport(asyncio.Protocol):
             if handle is not None:
                 handle.cancel()
         self._connections.discard(self)
+        self._context.registry.inbound_bytes -= self._kept_bytes
+        self._kept_bytes = 0
         self._lose_session()
         if self._counted:
             self._counted = False
@@ -189,6 +198,13 @@ class WebSocketTransport(asyncio.Protocol):
     def tick(self, now_s: float) -> None:
         """Ask for a sign of life every so often; close 4007 when none comes."""
         limits = self._context.limits
+        if self._got or self._frames is None or not self._frames.in_message:
+            self._got = False
+            self._whole_s = now_s
+        elif (now_s - self._whole_s) * 1_000 >= limits.message_within_ms:
+            # A message that comes byte by byte would be kept for ever.
+            self._fail_session(CloseCode.IDLE)
+            return
         if (now_s - self._pinged_s) * 1_000 < limits.ping_every_ms or self._session is None:
             return
         # Whoever still has much to read finds the ping late, and we may not be reading the answer:
@@ -249,9 +265,12 @@ class WebSocketTransport(asyncio.Protocol):
         try:
             messages = frames.receive(data)
             if messages and self._session is not None:
+                self._got = True
                 self._session.receive(messages)
             if frames.waits:
                 self._process_odd(frames)
+            if frames.in_message or self._kept_bytes:
+                self._account(frames)
         except Exception:
             logger.exception("a connection failed")
             self._fail(INTERNAL_ERROR)
@@ -264,6 +283,15 @@ class WebSocketTransport(asyncio.Protocol):
             if messages and self._session is not None:
                 self._session.receive(messages)
 
+    def _account(self, frames: FrameStream) -> None:
+        """Tell the registry what is kept of this client's input; at its bound nobody may add."""
+        registry = self._context.registry
+        kept_bytes = len(self._unread) + frames.held_bytes
+        registry.inbound_bytes += kept_bytes - self._kept_bytes
+        added, self._kept_bytes = kept_bytes > self._kept_bytes, kept_bytes
+        if added and registry.inbound_bytes > self._context.settings.inbound_bytes_max:
+            self._fail_session(CloseCode.OVERLOADED)
+
     def _take_odd(self, event: Frame | Broken, session: LiveSession) -> None:
         if isinstance(event, Broken):
             # The frames have said goodbye already; the session follows.
@@ -271,6 +299,7 @@ class WebSocketTransport(asyncio.Protocol):
             return
         match event.opcode:
             case Opcode.BINARY:
+                self._got = True
                 session.receive([bytes(event.data)])
             case Opcode.TEXT:
                 session.receive_text()
@@ -371,6 +400,10 @@ class WebSocketTransport(asyncio.Protocol):
             self._session.end(code, "internal_error", least_urgent=None)
         elif self._transport is not None:
             self._transport.close()
+
+    def _fail_session(self, code: CloseCode) -> None:
+        if self._session is not None:
+            self._session.fail(code)
 
     def _lose_session(self) -> None:
         session, self._session = self._session, None
