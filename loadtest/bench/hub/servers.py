@@ -18,6 +18,8 @@ from bench.hub.processes import BenchError, on_core, stop
 RIVALS: Final = Path(__file__).with_name("rivals")
 MANY: Final = 1_000_000
 DAY_MS: Final = 86_400_000
+NODE_TIMEOUT_MS: Final = 20_000
+"""The node runs on the generator's core: that it is starved there is not the hub's doing."""
 HUB: Final = "hub"
 
 # Rule: the guards run as always; only their limits are out of the way of one address with 10,000
@@ -29,6 +31,7 @@ HUB_SETTINGS: Final = {
     "REQUESTS_PER_S": MANY,
     "REQUESTS_BURST": MANY,
     "TRUST_TTL_MS": DAY_MS,
+    "NODE_TIMEOUT_MS": NODE_TIMEOUT_MS,
     "LOG_LEVEL": "warning",
 }
 

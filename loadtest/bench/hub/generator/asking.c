@@ -126,6 +126,7 @@ void take_message(struct session *session, const uint8_t *data, size_t size)
         break;
     case TYPE_ERROR_REPLY:
         session->refused++;
+        session->refusal = error_code(data, size);
         if (session->state == LOGGING_IN) {
             session_end(session, TYPE_ERROR_REPLY);
         }

@@ -273,8 +273,8 @@ static void do_send(char **words)
 
 static uint64_t deliveries_ns[SESSIONS_MAX];
 
-/* Write the rest of a line's object. */
-static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu)
+/* Write the rest of a line's object: *refusal* is the code with which the publisher was refused. */
+static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu, uint32_t refusal)
 {
     uint32_t delivered = 0;
     uint32_t missing = 0;
@@ -295,16 +295,17 @@ static void print_delivered(uint8_t watchers, uint64_t began, uint64_t cpu)
                ms_between(began, deliveries_ns[0]), ms_between(began, deliveries_ns[delivered / 2]),
                ms_between(began, deliveries_ns[delivered - 1]));
     }
-    printf(", \"server_cpu_us\": %" PRIu64 "}\n", server_cpu_us() - cpu);
+    printf(", \"refusal\": %u, \"server_cpu_us\": %" PRIu64 "}\n", refusal, server_cpu_us() - cpu);
 }
 
-/* Send a request from a group's first session. */
-static void publish(uint8_t group, const uint8_t *payload, size_t size)
+/* Send a request from a group's first session, and return the session. */
+static const struct session *publish(uint8_t group, const uint8_t *payload, size_t size)
 {
     EACH(session, group)
     {
+        session->refusal = 0;
         session_send(session, OPCODE_BINARY, payload, size);
-        return;
+        return session;
     }
     die("nobody to publish");
 }
@@ -335,10 +336,10 @@ static void do_publish(char **words)
     }
     uint64_t cpu = server_cpu_us();
     uint64_t began = now_ns();
-    publish(group_number(words[1]), payload, size);
+    const struct session *publisher = publish(group_number(words[1]), payload, size);
     wait_delivered(watchers, wanted, began + number(words[4]) * 1000000);
     printf("{");
-    print_delivered(watchers, began, cpu);
+    print_delivered(watchers, began, cpu, publisher->refusal);
 }
 
 /* Cut all of a group at once, without a word; return how many. */
@@ -367,7 +368,7 @@ static void do_resume(char **words)
     uint8_t publishers = group_number(words[4]);
     size_t size = unhex(words[5], payload);
     uint32_t wanted = cut(group);
-    publish(publishers, payload, size);
+    const struct session *publisher = publish(publishers, payload, size);
     uint64_t began = now_ns();
     uint64_t cpu = server_cpu_us();
     uint64_t end = began + number(words[3]) * 1000000;
@@ -385,7 +386,7 @@ static void do_resume(char **words)
     wait_delivered(group, opened.count, end);
     printf("{\"wanted\": %u, \"opened\": %u, \"back_ms\": %.1f, ", wanted, opened.count,
            ms_between(began, opened.last_ns));
-    print_delivered(group, began, cpu);
+    print_delivered(group, began, cpu, publisher->refusal);
 }
 
 /* become GROUP KIND: stalled, trickling, flooding, huge, deaf */

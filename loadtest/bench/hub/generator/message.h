@@ -108,6 +108,21 @@ static inline uint8_t message_type(const uint8_t *data, size_t size)
     return data[1] == 0xcc ? data[2] : data[1] < 0x80 ? data[1] : 0;
 }
 
+/* The code in [0x7f, id, [code, ...]]; 0 when there is none. */
+static inline uint32_t error_code(const uint8_t *data, size_t size)
+{
+    size_t at = 2;
+    size_t id = size > at ? uint_size(data + at, size - at) : 0;
+    at += id + 1;
+    if (!id || at + 2 > size) {
+        return 0;
+    }
+    if (data[at] < 0x80) {
+        return data[at];
+    }
+    return data[at] == 0xcc ? data[at + 1] : at + 3 > size ? 0 : (uint32_t)data[at + 1] << 8 | data[at + 2];
+}
+
 /* The offset of a push [type, sub, offset, ...]; 0 when there is none. */
 static inline uint64_t push_offset(const uint8_t *data, size_t size)
 {

@@ -44,6 +44,7 @@ struct session {
     uint32_t asked; /* counts requests, for ids and wallets */
     uint32_t answered_others; /* replies to requests that are not trust.get */
     uint32_t refused; /* error replies */
+    uint32_t refusal; /* code of the newest one */
     uint32_t pushes;
     uint32_t pushes_twice;
     uint64_t push_offset;

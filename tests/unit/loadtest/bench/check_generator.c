@@ -130,8 +130,18 @@ static void pushes_have_a_type_and_an_offset(void)
     CHECK(message_type((const uint8_t *)"\x01\x02\x03", 3) == 0);
 }
 
+static void a_refusal_has_a_code(void)
+{
+    const uint8_t small[] = {0x93, 0x7f, 0x03, 0x93, 0x6a, 0xc0, 0xc0};
+    const uint8_t large[] = {0x93, 0x7f, 0xcd, 0x01, 0x00, 0x93, 0xcd, 0x01, 0x32, 0xc0, 0xc0};
+    CHECK(error_code(small, sizeof small) == 106);
+    CHECK(error_code(large, sizeof large) == 306);
+    CHECK(error_code(small, 3) == 0);
+}
+
 int main(void)
 {
+    a_refusal_has_a_code();
     frames_of_clients_are_masked_and_sized();
     frames_of_servers_are_read_when_whole();
     frames_that_no_server_sends_are_broken();
