@@ -68,11 +68,17 @@ def main() -> None:
         PLACE.split(options.into)  # Refused now rather than after the measurement.
     rivals = [name for name in RIVAL_COMMANDS if name in options.rivals]
     began_s = time.monotonic()
+    found: list[Findings] = []
+
+    def say(progress: str) -> None:
+        """Tell people how far it is, apart from the report."""
+        print(f"[{time.monotonic() - began_s:3.0f} s] {progress}", file=sys.stderr, flush=True)
+
     try:
         with open_contest(rivals, say) as contest:
-            found = [
-                SCENARIOS[name](contest, quick=options.quick) for name in options.only or SCENARIOS
-            ]
+            for name in options.only or SCENARIOS:
+                found.append(SCENARIOS[name](contest, quick=options.quick))
+                say("\n\n".join(table.as_markdown() for table in found[-1].tables))
             head = describe(contest, options, time.monotonic() - began_s)
     except BenchError as error:
         sys.exit(f"bench hub: {error}")
@@ -120,11 +126,6 @@ def describe(contest: Contest, options: argparse.Namespace, took_s: float) -> st
         *(f"Missing: {name} ({why})." for name, why in contest.missing.items()),
     ]
     return "\n".join(lines)
-
-
-def say(progress: str) -> None:
-    """Tell people how far it is, apart from the report."""
-    print(progress, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,10 @@ class Contest:
         """The hub and the rivals that can be had."""
         return [HUB, *self._commands]
 
+    def among(self, *names: str) -> list[str]:
+        """Return those of *names* that can be had."""
+        return [name for name in names if name in self.names]
+
     @contextmanager
     def server(self, name: str) -> Iterator[Server]:
         """Run one server until the block ends."""

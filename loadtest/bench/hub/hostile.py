@@ -35,7 +35,7 @@ class Kind:
 
 KINDS: Final = (
     Kind("stalled", "stop reading", 20, 9_000, cut=True),
-    Kind("trickling", "read 8 KiB/s", 100, 6_000, cut=False),
+    Kind("trickling", "read 2 KiB/s of 4", 100, 6_000, cut=False),
     Kind("flooding", "ping flood", 1, 2_000, cut=True),
     Kind("huge", "1 MB frames", 20, 2_000, cut=True),
     Kind("slowloris", "slowloris", 500, 12_000, cut=True),

@@ -10,10 +10,11 @@
 
 enum {
     RECEIVE_BUFFER_BYTES = 4096,
-    TRICKLE_BYTES = 1024, /* a turn, so 8 KiB/s */
+    TRICKLE_BYTES = 512, /* a turn, so 2 KiB/s */
     HUGE_BYTES = 1 << 20,
 };
-static const uint64_t TRICKLE_EVERY_NS = 125000000;
+static const uint64_t STALLED_ASKS_EVERY_NS = 10000000;
+static const uint64_t TRICKLE_EVERY_NS = 250000000;
 static const uint64_t SLOWLORIS_EVERY_NS = 200000000;
 static const char SLOW_UPGRADE[] = "GET /v1 HTTP/1.1\r\nHost: bench\r\nX-Slow: ";
 
@@ -30,7 +31,7 @@ void hostile_begin(struct session *session, enum kind kind)
         epoll_ctl(world.epoll, EPOLL_CTL_DEL, session->fd, NULL);
         return;
     }
-    session_watch(session, kind == FLOODING || kind == HUGE);
+    session_watch(session);
 }
 
 /* Write *frame* again and again for as long as the system takes it. */
@@ -49,17 +50,33 @@ static void repeat(struct session *session, const uint8_t *frame, size_t size)
     }
 }
 
-static void ask_without_end(struct session *session)
+/* Ask for 64 wallets, unless an earlier request still waits to be taken. */
+static void ask_much(struct session *session)
 {
-    static uint8_t frame[ASK_BYTES + FRAME_HEADER_BYTES_MAX];
+    enum { HEAD_BYTES = 6, WALLETS = 64, ITEM_BYTES = 2 + KEY_BYTES };
+    static uint8_t payload[HEAD_BYTES + WALLETS * ITEM_BYTES] = {0x93, 0x12, 0x01, 0xdc, 0, WALLETS};
+    static uint8_t frame[sizeof payload + FRAME_HEADER_BYTES_MAX];
     static size_t size;
     if (!size) {
-        uint8_t payload[ASK_BYTES];
-        /* The same id each time: it is answered before the next is read. */
-        ask_encode(payload, ASK_ID_MIN, world.wallets[0].key);
+        for (size_t item = 0; item < WALLETS; item++) {
+            uint8_t *at = payload + HEAD_BYTES + item * ITEM_BYTES;
+            at[0] = 0xc4;
+            at[1] = KEY_BYTES;
+            memcpy(at + 2, world.wallets[item % world.wallet_count].key, KEY_BYTES);
+        }
         size = frame_encode(frame, OPCODE_BINARY, payload, sizeof payload);
     }
-    repeat(session, frame, size);
+    if (!session->out_bytes) {
+        session_send_raw(session, frame, size);
+    }
+}
+
+static void stall(struct session *session, uint64_t now)
+{
+    if (session->due_ns <= now) {
+        session->due_ns = now + STALLED_ASKS_EVERY_NS;
+        ask_much(session);
+    }
 }
 
 static void flood(struct session *session)
@@ -88,7 +105,7 @@ static void send_huge(struct session *session)
         session->kind_sent_bytes += (size_t)sent;
     }
     session->kind = HONEST; /* All is said: wait for the answer. */
-    session_watch(session, true);
+    session_watch(session);
 }
 
 static void trickle(struct session *session, uint64_t now)
@@ -103,7 +120,8 @@ static void trickle(struct session *session, uint64_t now)
         session_end(session, 0);
         return;
     }
-    ask_without_end(session);
+    /* Four answers a second, of more than a kilobyte each: the queue grows. */
+    ask_much(session);
 }
 
 static void slow_upgrade(struct session *session, uint64_t now)
@@ -121,7 +139,7 @@ void hostile_turn(struct session *session, uint64_t now)
 {
     switch (session->kind) {
     case STALLED:
-        ask_without_end(session);
+        stall(session, now);
         break;
     case TRICKLING:
         trickle(session, now);

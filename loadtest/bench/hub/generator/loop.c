@@ -54,7 +54,7 @@ static bool goes_by_the_clock(const struct session *session)
     if (session->state == FREE || session->state == CLOSED) {
         return false;
     }
-    return session->kind == TRICKLING || session->kind == SLOWLORIS ||
+    return session->kind == STALLED || session->kind == TRICKLING || session->kind == SLOWLORIS ||
            (session->kind == HONEST && world.groups[session->group].period_ns);
 }
 

@@ -36,10 +36,17 @@ struct session *session_new(uint8_t group)
     return session;
 }
 
-void session_watch(struct session *session, bool reading)
+/* Whether what comes is read as it comes. */
+static bool reads(const struct session *session)
 {
+    return session->kind != STALLED && session->kind != TRICKLING && session->kind != DEAF;
+}
+
+void session_watch(struct session *session)
+{
+    bool reading = reads(session);
     bool writing = session->state == CONNECTING || session->out_bytes || session->kind == FLOODING ||
-                   session->kind == STALLED || session->kind == HUGE;
+                   session->kind == HUGE;
     struct epoll_event event = {
         .events = (reading ? EPOLLIN : 0u) | (writing ? EPOLLOUT : 0u) | EPOLLRDHUP,
         .data.u32 = (uint32_t)(session - world.sessions),
@@ -106,7 +113,7 @@ void session_flush(struct session *session)
         session->out_at += (size_t)sent;
     }
     session->out_bytes = session->out_at = 0;
-    session_watch(session, true);
+    session_watch(session);
 }
 
 void session_send_raw(struct session *session, const uint8_t *data, size_t size)
@@ -129,7 +136,7 @@ void session_send_raw(struct session *session, const uint8_t *data, size_t size)
     }
     memcpy(session->out + session->out_bytes, data + sent, size - sent);
     session->out_bytes += size - sent;
-    session_watch(session, session->kind != STALLED && session->kind != TRICKLING);
+    session_watch(session);
 }
 
 void session_send(struct session *session, uint8_t opcode, const uint8_t *payload, size_t size)
@@ -244,7 +251,7 @@ static void connected(struct session *session)
         return;
     }
     session->state = UPGRADING;
-    session_watch(session, true);
+    session_watch(session);
     if (session->kind == SLOWLORIS) {
         session->due_ns = now_ns();
         return;
@@ -265,17 +272,16 @@ void session_on_event(struct session *session, uint32_t events)
         session_end(session, 0);
         return;
     }
-    if (session->kind != HONEST && session->kind != DEAF && session->state == OPEN) {
-        if (events & EPOLLRDHUP && !(events & EPOLLIN)) {
-            session_end(session, 0);
-            return;
-        }
+    if (events & EPOLLRDHUP && !reads(session)) {
+        session_end(session, 0);
+        return;
+    }
+    if ((session->kind == FLOODING || session->kind == HUGE) && session->state == OPEN) {
         hostile_turn(session, now_ns());
     } else if (events & EPOLLOUT) {
         session_flush(session);
     }
-    if (events & (EPOLLIN | EPOLLRDHUP) && session->state != CLOSED && session->kind != STALLED &&
-        session->kind != TRICKLING && session->kind != DEAF) {
+    if (events & (EPOLLIN | EPOLLRDHUP) && session->state != CLOSED && reads(session)) {
         receive(session);
     }
 }

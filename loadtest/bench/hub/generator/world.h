@@ -18,12 +18,12 @@ enum { SIGNER_EVENT = SESSIONS_MAX, TIMER_EVENT, COMMAND_EVENT };
 enum state { FREE, CONNECTING, UPGRADING, GREETED, LOGGING_IN, OPEN, CLOSED };
 enum kind {
     HONEST,
-    STALLED,  /* asks on and on, reads nothing */
-    TRICKLING,/* asks on and on, reads a little at a time */
-    FLOODING, /* sends pings as fast as they are taken */
-    SLOWLORIS,/* sends its upgrade request byte by byte */
-    HUGE,     /* sends a frame of a megabyte */
-    DEAF,     /* says and reads nothing, as a phone without network */
+    STALLED,   /* asks on and on, reads nothing */
+    TRICKLING, /* asks for more than it reads, a little at a time */
+    FLOODING,  /* sends pings as fast as they are taken */
+    SLOWLORIS, /* sends its upgrade request byte by byte */
+    HUGE,      /* sends a frame of a megabyte */
+    DEAF,      /* says and reads nothing, as a phone without network */
 };
 
 struct ask {
@@ -98,7 +98,7 @@ void session_send(struct session *session, uint8_t opcode, const uint8_t *payloa
 void session_send_raw(struct session *session, const uint8_t *data, size_t size);
 void session_flush(struct session *session);
 void session_end(struct session *session, uint16_t code);
-void session_watch(struct session *session, bool reading);
+void session_watch(struct session *session);
 
 /* asking.c: requests and what comes back */
 void ask_prepare(struct session *session, uint16_t depth);
