@@ -5,6 +5,7 @@ async with connect("wss://hub.example.org/v1", Wallet.from_seed(seed)) as sessio
     status = await payment
 """
 
+from realtime_client.delegate import Delegate
 from realtime_client.errors import (
     ConnectionClosedError,
     ConnectionLostError,
@@ -37,6 +38,7 @@ from realtime_client.wallet import LoginToSign, Signer, ToSign, TransactionToSig
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.messages import (
     DeadlineOf,
+    GrantedKey,
     PaymentState,
     PaymentStatus,
     Priority,
@@ -54,6 +56,8 @@ __all__ = [
     "ToSign",
     "LoginToSign",
     "TransactionToSign",
+    "Delegate",
+    "GrantedKey",
     "Intent",
     "Reconnect",
     "Payment",

@@ -18,6 +18,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from realtime_client.fake_keys import FakeKeys
 from realtime_client.fake_resumes import FakeResumes, FakeSub
 from realtime_client.fake_world import FakePayment, now_epoch_ms
 from realtime_protocol.codec import encode_push, encode_raw
@@ -40,6 +41,10 @@ from realtime_protocol.messages import (
     GoawayCause,
     Head,
     Intent,
+    KeysListReply,
+    KeysListRequest,
+    KeysRevokeReply,
+    KeysRevokeRequest,
     LoginReply,
     PaymentGetRequest,
     PaymentState,
@@ -55,6 +60,7 @@ from realtime_protocol.messages import (
     ResignReason,
     ResumedSub,
     ResumeReply,
+    Scheme,
     SubscribeReply,
     SubscribeRequest,
     TrustChanged,
@@ -104,7 +110,7 @@ class _Client:
         return sub
 
 
-class FakeHub(FakeResumes):
+class FakeHub(FakeKeys, FakeResumes):
     """A `FakeWorld` with sessions that is served; see the module."""
 
     def __init__(self) -> None:
@@ -326,11 +332,21 @@ class FakeHub(FakeResumes):
             proof.wallet,
             proof.resources,
         )
+        listed = parse_resources(proof.resources, now_ms=now_epoch_ms())
+        wallet = PublicKey(proof.wallet)
+        if proof.scheme is Scheme.KEY:
+            scopes = self._prove_by_key(wallet, listed, text, proof.signature)
+            self._require_welcome(wallet)
+            return scopes
         if not verify_login_signature(proof.scheme, proof.wallet, text, proof.signature):
             raise RequestError(ErrorCode.BAD_SIGNATURE, "the signature is not this wallet's")
-        if self._trust_of(proof.wallet).status is TrustStatus.BLOCKED:
+        self._require_welcome(wallet)
+        self._grant(wallet, listed, challenge.domain)
+        return list(listed.scopes)
+
+    def _require_welcome(self, wallet: PublicKey) -> None:
+        if self._trust_of(wallet).status is TrustStatus.BLOCKED:
             raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet is blocked")
-        return list(parse_resources(proof.resources, now_ms=now_epoch_ms()).scopes)
 
     # Resuming ---------------------------------------------------------------------------------
 
@@ -418,6 +434,10 @@ class FakeHub(FakeResumes):
                 return DecisionReply(signed), []
             case PingRequest(client_ms):
                 return PingReply(client_ms, now_epoch_ms(), [], backbone_ok=True), []
+            case KeysListRequest():
+                return KeysListReply(self._keys_of(client.wallet)), []
+            case KeysRevokeRequest(key):
+                return KeysRevokeReply(self._revoke(client.wallet, key)), []
             case list() as wallets:
                 return [self._trust_of(wallet) for wallet in wallets], []
         if event.kind in (RequestType.UNSUBSCRIBE, RequestType.QUOTE_CLOSE):

@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Origin, Subprotocol
 
+from realtime_client.delegate import Delegate
 from realtime_client.errors import (
     ConnectionClosedError,
     ConnectionLostError,
@@ -42,8 +43,14 @@ from realtime_protocol.messages import (
     RequestType,
     ResumeReply,
     ResumeSub,
+    Scheme,
 )
-from realtime_protocol.session_key import KEY_BYTES, session_public_key
+from realtime_protocol.session_key import (
+    KEY_BYTES,
+    Kind,
+    session_public_key,
+    sign_with_session_key,
+)
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
 
 FRAME_BYTES_MAX: Final = 1 << 20
@@ -53,6 +60,10 @@ FIRST_CHALLENGE_MS: Final = 8_000
 """A wallet that may need longer to sign asks for another challenge; the first lives 10 s."""
 _CHALLENGE_MARGIN_MS: Final = 10_000
 _LOG_IN_AGAIN: Final = frozenset({ErrorCode.RESUME_UNKNOWN, ErrorCode.RESUME_EXPIRED})
+_ASK_THE_WALLET: Final = frozenset(
+    {ErrorCode.BAD_SIGNATURE, ErrorCode.FORBIDDEN_SCOPE, ErrorCode.DOMAIN_MISMATCH}
+)
+"""Refusals of a key that a further signature of the wallet mends."""
 _CHALLENGE_TTL_MS_MAX: Final = 300_000
 
 
@@ -66,6 +77,8 @@ class LinkOptions:
     resources: Sequence[str]
     resumable: bool
     """Whether each login names a key of this client's, for the session to be resumed."""
+    delegate: Delegate | None
+    """The key that logs in instead of the wallet, once that has signed for it."""
     origin: str | None
     open_timeout_s: float
     request_timeout_s: float
@@ -170,6 +183,13 @@ class Link:
         if ticket is not None and await self._resume(ticket, rows):
             return
         used_up = ticket is not None
+        delegate = self._options.delegate
+        if delegate is not None and self._may_log_in(delegate, wallet):
+            if used_up:
+                await self._exchange(self._machine.ask_challenge(FIRST_CHALLENGE_MS))
+            if await self._log_in_by_key(delegate, wallet, opening_s, challenge_s):
+                return
+            used_up = True
         if used_up or wallet.sign_within_ms > FIRST_CHALLENGE_MS:
             await self._exchange(self._machine.ask_challenge(_challenge_ttl_ms(wallet)))
             challenge_s = self._options.monotonic_s()
@@ -193,32 +213,90 @@ class Link:
         self.ticket = Ticket(ticket.sid, reply.resume_token, ticket.key_seed)
         return True
 
+    def _may_log_in(self, delegate: Delegate, wallet: Wallet) -> bool:
+        options = self._options
+        return delegate.may_log_in(wallet.public_key, options.domain, now_ms=options.now_ms())
+
+    async def _log_in_by_key(
+        self, delegate: Delegate, wallet: Wallet, opening_s: float, challenge_s: float
+    ) -> bool:
+        """Log in without the wallet; False when only the wallet can let the key in again."""
+        monotonic_s = self._options.monotonic_s
+        signing_s = monotonic_s()
+        sent = self._key_login(delegate, wallet)
+        signed_s = monotonic_s()
+        try:
+            reply = await self._exchange(sent)
+        except HubError as error:
+            if error.code == ErrorCode.BAD_SIGNATURE:
+                delegate.forget()
+            if error.code in _ASK_THE_WALLET:
+                return False
+            raise
+        self._logged_in(reply, delegate.seed)
+        self.timing = LoginTiming(opening_s, challenge_s, signing_s, signed_s, monotonic_s())
+        return True
+
+    def _key_login(self, delegate: Delegate, wallet: Wallet) -> Sent:
+        resources = [*self._options.resources, encode_key(delegate.public_key)]
+        text = self._machine.login_text(wallet.public_key, resources, now_ms=self._options.now_ms())
+        return self._machine.login(
+            scheme=Scheme.KEY,
+            wallet=wallet.public_key,
+            signature=sign_with_session_key(delegate.seed, Kind.LOGIN, text),
+            resources=resources,
+        )
+
     async def _log_in(self, wallet: Wallet, opening_s: float, challenge_s: float) -> None:
         monotonic_s = self._options.monotonic_s
-        key_seed, resources = self._new_key()
+        key_seed, resources, until_ms = self._new_key()
         text = self._login_text(wallet, resources)
         signing_s = monotonic_s()
         signature = await wallet.sign(text)
         signed_s = monotonic_s()
         reply = await self._exchange(self._login_frame(wallet, signature, resources))
         self._logged_in(reply, key_seed)
+        self._granted(wallet, until_ms)
         self.timing = LoginTiming(opening_s, challenge_s, signing_s, signed_s, monotonic_s())
 
     async def refresh(self, wallet: Wallet) -> None:
-        """Prolong the session by another signature; HubError, RequestTimeoutError."""
+        """Prolong the session by another signature, of the key where that reaches further.
+
+        HubError, RequestTimeoutError.
+        """
+        delegate = self._options.delegate
+        login = self.login
+        until_ms = 0 if login is None else login.session_exp_ms
+        if delegate is not None and delegate.until_ms > until_ms:
+            await self.request(RequestType.CHALLENGE, ChallengeRequest(FIRST_CHALLENGE_MS))
+            reply = await self._ask("refresh", lambda: self._key_login(delegate, wallet))
+            self._logged_in(reply, delegate.seed)
+            return
         ttl_ms = _challenge_ttl_ms(wallet)
         await self.request(RequestType.CHALLENGE, ChallengeRequest(ttl_ms))
-        key_seed, resources = self._new_key()
+        key_seed, resources, until_ms = self._new_key()
         signature = await wallet.sign(self._login_text(wallet, resources))
         reply = await self._ask("refresh", lambda: self._login_frame(wallet, signature, resources))
         self._logged_in(reply, key_seed)
+        self._granted(wallet, until_ms)
 
-    def _new_key(self) -> tuple[bytes | None, list[str]]:
-        """Return the seed of a session key, and the login's resources with its line."""
+    def _new_key(self) -> tuple[bytes | None, list[str], int]:
+        """Return the session key's seed, the login's resources with its line, and its end.
+
+        The end is 0 for a key that is this session's only.
+        """
+        listed, delegate = list(self._options.resources), self._options.delegate
+        if delegate is not None:
+            line, until_ms = delegate.ask(now_ms=self._options.now_ms())
+            return delegate.seed, [*listed, line], until_ms
         if not self._options.resumable:
-            return None, list(self._options.resources)
+            return None, listed, 0
         key_seed = secrets.token_bytes(KEY_BYTES)
-        return key_seed, [*self._options.resources, encode_key(session_public_key(key_seed))]
+        return key_seed, [*listed, encode_key(session_public_key(key_seed))], 0
+
+    def _granted(self, wallet: Wallet, until_ms: int) -> None:
+        if self._options.delegate is not None:
+            self._options.delegate.grant(wallet.public_key, self._options.domain, until_ms)
 
     def _login_text(self, wallet: Wallet, resources: Sequence[str]) -> LoginToSign:
         now_ms = self._options.now_ms()

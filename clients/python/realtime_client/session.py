@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from realtime_client.delegate import Delegate
 from realtime_client.errors import (
     ConnectionClosedError,
     ConnectionLostError,
@@ -19,6 +20,7 @@ from realtime_client.errors import (
     RealtimeError,
 )
 from realtime_client.intent import Intent
+from realtime_client.keys import KeysApi
 from realtime_client.link import Link, LinkOptions, LoginTiming, OnReply
 from realtime_client.payments import IDEM_BYTES, Payment, PaymentBook, PaymentRun
 from realtime_client.quotes import QuoteStream
@@ -70,6 +72,7 @@ class Session:
     def __init__(self, wallet: Wallet, options: LinkOptions, reconnect: Reconnect) -> None:
         self.wallet = wallet
         self.trust = TrustApi(self)
+        self.keys = KeysApi(self)
         self.reconnects = 0
         """How often the session came back."""
         self.events: Stream[SessionEvent] = Stream(EVENTS_QUEUED_MAX)
@@ -162,7 +165,10 @@ class Session:
         return reply
 
     async def refresh(self) -> LoginReply:
-        """Prolong the session by another signature of the wallet, while it goes on."""
+        """Prolong the session by another signature, while it goes on.
+
+        The delegate signs where its grant reaches further than the session, else the wallet.
+        """
         link = await self._living_link()
         await link.refresh(self.wallet)
         self._note_login(link)
@@ -466,8 +472,9 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
     *domain* is what the login text must name: your own program's, as the hub has it configured;
     by default the hub's host and port. *scopes* narrow the session (trust, quote, pay).
     *session_key* is the public half of an Ed25519 key that stands for the session; by default it
-    gets one of its own, by which it is resumed after a loss without asking the wallet. Leaving the
-    block closes the connection; payments go on at the hub.
+    gets one of its own, by which it is resumed after a loss without asking the wallet. *delegate*
+    is a key that the wallet lets log in: it is asked once, and again when that grant has ended.
+    Leaving the block closes the connection; payments go on at the hub.
 
     Raises ConnectionLostError, ConnectionRefusedByHubError, LoginError, ConnectionClosedError,
     HubMistrustedError (the hub's challenge was for another domain or URL).
@@ -482,6 +489,7 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
         chain: str | None = None,
         scopes: Sequence[str] = (),
         session_key: bytes | None = None,
+        delegate: Delegate | None = None,
         origin: str | None = None,
         reconnect: Reconnect | None = None,
         open_timeout_s: float = 10.0,
@@ -489,6 +497,8 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic_s: Callable[[], float] = time.perf_counter,
     ) -> None:
+        if session_key is not None and delegate is not None:
+            raise ValueError("a login names one key: give session_key or delegate, not both")
         self._wallet = wallet
         self._reconnect = Reconnect() if reconnect is None else reconnect
         self._options = LinkOptions(
@@ -498,6 +508,7 @@ class connect:  # noqa: N801  (used like a function, as `open` is)
             resources=_resources(scopes, session_key),
             # A login names one key; of another's we have no seed to prove it with.
             resumable=session_key is None,
+            delegate=delegate,
             origin=origin,
             open_timeout_s=open_timeout_s,
             request_timeout_s=request_timeout_s,
