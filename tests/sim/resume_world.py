@@ -98,6 +98,10 @@ class WorldLog:
     def born_ms(self) -> int:
         return 0
 
+    @property
+    def gaps(self) -> int:
+        return 0
+
     def position(self) -> Position:
         return Position(EPOCH, self._head)
 

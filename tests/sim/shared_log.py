@@ -68,6 +68,7 @@ class HubLog:
     def __init__(self, network: Network) -> None:
         self.cut = False
         self.born_ms = 0
+        self.gaps = 0
         self._network = network
         self._clock = SeededClock()
         self._head = 0

@@ -54,6 +54,7 @@ class MemoryTrustLog:
     def __init__(
         self, entropy: Entropy, cache: MemoryTrustCache, *, entries_max: int = ENTRIES_MAX
     ) -> None:
+        self.gaps = 0
         self.born_ms = 0
         """Nothing was shared before."""
         self._cache = cache

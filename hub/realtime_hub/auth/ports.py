@@ -113,6 +113,11 @@ class TrustLog(Protocol):
         ...
 
     @property
+    def gaps(self) -> int:
+        """How often a change was not heard and was read back."""
+        ...
+
+    @property
     def born_ms(self) -> int:
         """When the log's epoch began, epoch ms: what was shared before may have been lost since."""
         ...

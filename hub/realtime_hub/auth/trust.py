@@ -202,6 +202,11 @@ class TrustBook:
         fresh = standing.verified_ms > now_ms - REMEMBERED_MS
         return answer if fresh or answer.status is TrustStatus.BLOCKED else None
 
+    @property
+    def gaps(self) -> int:
+        """How often a change was not heard and was read back."""
+        return self._log.gaps
+
     def standing(self, wallet: PublicKey) -> TrustRecord | None:
         """Return the chain's word on a wallet as this hub knows it."""
         held = self._memory.get(wallet)
