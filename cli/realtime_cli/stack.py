@@ -196,6 +196,11 @@ class Child:
         """Wait for its end and return the exit status."""
         return await self._process.wait()
 
+    def kill(self) -> None:
+        """End it without a chance to tidy up; whoever waits for it hears of that."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def stop(self, *, within_s: float = STOP_S_MAX) -> None:
         """Ask it to end; kill it when it doesn't."""
         self.stopping = True

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 STOP_WORKER_S_MAX: Final = 4.0
 """A drain takes up to 3 s; what still runs then is killed."""
+SILENT_S_MAX: Final = 10.0
+"""A worker that answers nothing for so long stands still; it is killed and started again."""
+WATCH_EVERY_S: Final = 1.0
 REPLACE_S_MAX: Final = 30.0
 """How long a replacement may take to be ready before the old worker is kept."""
 _POLL_S: Final = 0.1
@@ -105,6 +108,7 @@ class Workers:
             async with asyncio.TaskGroup() as group:
                 for worker in self._workers:
                     group.create_task(self._keep(worker))
+                    group.create_task(self._watch(worker))
                 group.create_task(self._replace_when_told())
         finally:
             await self.stop()
@@ -145,6 +149,27 @@ class Workers:
                 await self._start(worker)
             except CliError as error:
                 logger.error("worker %s did not start: %s", worker.name, error)
+
+    async def _watch(self, worker: _Worker) -> None:
+        """Kill a worker that stands still: it would hold its connections, and maybe the journal."""
+        heard_s, heard_of = time.monotonic(), worker.child
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            child, admin_url = worker.child, worker.admin_url
+            answers = admin_url is None or await self._says_anything(f"{admin_url}/readyz")
+            if answers or child is not heard_of:
+                heard_s, heard_of = time.monotonic(), child
+            elif time.monotonic() - heard_s >= SILENT_S_MAX and child is not None:
+                logger.error("worker %s stands still; it is killed", worker.name)
+                child.kill()
+                heard_s = time.monotonic()
+
+    async def _says_anything(self, url: str) -> bool:
+        try:
+            await self._client.get(url)
+        except httpx.HTTPError:
+            return False
+        return True
 
     async def _replace_when_told(self) -> None:
         while True:

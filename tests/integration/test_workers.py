@@ -106,6 +106,16 @@ async def test_a_worker_that_is_killed_comes_back_and_its_sessions_go_on(
     assert not set(before) & set(await asyncio.to_thread(pids, hub))
 
 
+async def test_a_worker_that_stands_still_is_killed_and_replaced(
+    running: Fleet, hub: HubProcess
+) -> None:
+    stopped, other = await asyncio.to_thread(pids, hub)
+    os.kill(stopped, signal.SIGSTOP)
+    await asyncio.to_thread(wait_for, lambda: stopped not in pids(hub), within_s=20)
+    await asyncio.to_thread(wait_for, lambda: None not in pids(hub) and all_ready(hub))
+    assert other in await asyncio.to_thread(pids, hub)
+
+
 async def test_hang_up_replaces_the_workers_one_by_one_and_no_session_is_lost(
     running: Fleet, hub: HubProcess
 ) -> None:
