@@ -491,6 +491,8 @@ def _limits(settings: HubSettings) -> Limits:
         resume_within_ms=settings.resume_within_ms,
         requests_per_s=settings.requests_per_s,
         requests_burst=settings.requests_burst,
+        requests_per_wallet_per_s=settings.requests_per_wallet_per_s or 3 * settings.requests_per_s,
+        requests_per_ip_per_s=settings.requests_per_ip_per_s or 10 * settings.requests_per_s,
         upgrades_per_ip_per_s=settings.upgrades_per_ip_per_s,
         sessions_per_ip_max=settings.sessions_per_ip_max,
         sessions_per_wallet_max=settings.sessions_per_wallet_max,

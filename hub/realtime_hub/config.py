@@ -160,6 +160,10 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Memory of one worker from which overload is reckoned; default: its share of the cgroup's."""
     requests_per_s: Count = 20
     requests_burst: Count = 40
+    requests_per_wallet_per_s: Count | None = None
+    """Of all sessions of a wallet together, at one worker; default: three times requests_per_s."""
+    requests_per_ip_per_s: Count | None = None
+    """Of all connections of an address, at one worker; default: ten times requests_per_s."""
 
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 

@@ -34,6 +34,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     subscriptions_max: int = 64
     quotes_max: int = 16
     in_flight_max: int = 32
+    requests_per_wallet_per_s: int = 60
+    """Together, of a wallet's sessions at one process; the burst is twice that."""
+    requests_per_ip_per_s: int = 200
+    """Together, of an address's connections to one process; the burst is twice that."""
     upgrades_per_ip_per_s: int = 10
     sessions_per_ip_max: int = 64
     sessions_per_wallet_max: int = 16

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from realtime_hub.session.shared_rates import SharedRate, SharedRates
 from realtime_protocol.limits import Limits, TokenBucket
 
 IDLE_ADDRESSES_MAX: Final = 65_536
@@ -25,6 +26,7 @@ class AddressBook:
     def __init__(self, limits: Limits, *, idle_max: int = IDLE_ADDRESSES_MAX) -> None:
         self._limits = limits
         self._idle_max = idle_max
+        self._rates = SharedRates(limits.requests_per_ip_per_s, "this address")
         self._connected: dict[str, _Address] = {}
         """Bounded by the number of connections."""
         self._idle: OrderedDict[str, _Address] = OrderedDict()
@@ -53,8 +55,15 @@ class AddressBook:
         known.connections -= 1
         if not known.connections:
             del self._connected[address]
+            self._rates.forget(address)
             self._idle[address] = known
             self._forget_some()
+
+    def shared_rate(self, address: str, *, now_s: float) -> SharedRate | None:
+        """Return what a connection shares with the others of its address; None for a lone one."""
+        known = self._connected.get(address)
+        members = 0 if known is None else known.connections
+        return self._rates.join(address, members=members, now_s=now_s)
 
     def try_long_login(self, address: str) -> bool:
         """Count a connection whose login may take long; False when too many wait."""

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 from realtime_hub.session.addresses import AddressBook
+from realtime_hub.session.shared_rates import SharedRate, SharedRates
 from realtime_hub.session.subscriptions import ChannelKind, Subscription
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -55,6 +56,7 @@ class SessionRegistry(Generic[_Session]):
         self.shed_connections = False
         """Whether the load leaves no room for newcomers."""
         self._by_wallet: _Groups[_Session] = _Groups()
+        self._wallet_rates = SharedRates(limits.requests_per_wallet_per_s, "this wallet")
         self._watchers: _Groups[Subscription] = _Groups()
 
     @property
@@ -95,6 +97,13 @@ class SessionRegistry(Generic[_Session]):
     def leave(self, wallet: PublicKey, session: _Session) -> None:
         """The session ended, or its login failed."""
         self._by_wallet.discard(wallet, session)
+        if not self._by_wallet.size(wallet):
+            self._wallet_rates.forget(wallet)
+
+    def shared_rate(self, wallet: PublicKey, *, now_s: float) -> SharedRate | None:
+        """Return what a session shares with the wallet's others; None for a lone one."""
+        members = self._by_wallet.size(wallet)
+        return self._wallet_rates.join(wallet, members=members, now_s=now_s)
 
     def sessions_of(self, wallet: PublicKey) -> list[_Session]:
         """Return the wallet's sessions, those included whose login is being checked."""

@@ -14,6 +14,7 @@ from realtime_hub.session.outbox import Outbox, Urgency
 from realtime_hub.session.ports import QuoteStream, Wire
 from realtime_hub.session.reply_first import ReplyFirst
 from realtime_hub.session.resumes import Place
+from realtime_hub.session.shared_rates import SharedRate
 from realtime_hub.session.subscriptions import Subscription
 from realtime_protocol.codec import Push, decode_answer, encode_push
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
@@ -28,6 +29,7 @@ from realtime_protocol.messages import (
     GoawayCause,
     Head,
     PushType,
+    RequestType,
 )
 from realtime_protocol.server import Closing, Event, Refused, RequestSent, ServerSession
 
@@ -65,7 +67,7 @@ class LiveSession:
         "_lost",
         "_opened_s", "_outbox", "_pays", "_place", "_progress_s", "_reading", "_serve",
         "_subs_made", "_tasks", "_wire", "address", "barred", "by_key", "domain", "ended", "grant",
-        "machine", "quotes", "sid", "subscriptions",
+        "machine", "quotes", "rates", "sid", "subscriptions",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +80,8 @@ class LiveSession:
         self.sid = ""
         self.subscriptions: dict[int, Subscription] = {}
         self.quotes: dict[int, QuoteStream] = {}
+        self.rates: tuple[SharedRate, ...] = ()
+        """What it shares with other sessions of its wallet and its address."""
         self.barred = False
         """The wallet was blocked while its login was being checked."""
         self.grant: Grant | None = None
@@ -130,6 +134,7 @@ class LiveSession:
         context = self._context
         context.registry.connect(self)
         context.counters.connected()
+        self._share(context.registry.addresses.shared_rate(self.address, now_s=self._opened_s))
         ttl_ms = context.limits.first_challenge_ttl_ms
         challenge = self.issue_challenge(ttl_ms)
         self._wire.send([self.machine.open(challenge, now_s=self._opened_s)])
@@ -338,6 +343,19 @@ class LiveSession:
             self._context.registry.enter(wallet, self, replaces=replaces)
             self._entered = wallet
             self.barred = False
+            now_s = self._context.clock.monotonic_s()
+            self._share(self._context.registry.shared_rate(wallet, now_s=now_s))
+
+    def _share(self, rate: SharedRate | None) -> None:
+        if rate is not None:
+            self.rates = (*self.rates, rate)
+
+    def require_rate(self, kind: RequestType) -> None:
+        """Use up the rates that this session shares with others; RequestError 106."""
+        now_s = self._context.clock.monotonic_s()
+        weight = self._context.limits.weight_of(kind)
+        for rate in self.rates:
+            rate.take(weight, now_s=now_s)
 
     def require_not_barred(self) -> None:
         """Raise RequestError 206 when the wallet was blocked since `enter`."""

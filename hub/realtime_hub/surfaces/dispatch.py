@@ -72,6 +72,8 @@ class Dispatcher:
         try:
             if self._overload.level:
                 self._overload.require(kind)
+            if session.rates:
+                session.require_rate(kind)
             outcome = self._handlers[kind](session, event.body)
             if not isinstance(outcome, Answer):
                 session.spawn(self._wait(session, event, outcome, held))
@@ -92,6 +94,7 @@ class Dispatcher:
         elif isinstance(event, LoginSent):
             try:
                 self._overload.require(RequestType.LOGIN)
+                session.require_rate(RequestType.LOGIN)
                 session.spawn(self._logins.check(session, event))
             except RequestError as error:
                 self._logins.refuse(session, event, error)
