@@ -26,6 +26,7 @@ from realtime_hub.pay.model import PaymentChange, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.housekeeping import Housekeeping
+from realtime_hub.session.resume_store import ResumeStore
 from realtime_hub.surfaces.ws.engine import SessionEngine
 from realtime_protocol.codec import (
     ErrorReply,
@@ -319,13 +320,19 @@ async def served_hub(
     *,
     asgi: bool | None = None,
     grant_store: GrantStore | None = None,
+    resume_store: ResumeStore | None = None,
+    auth: FakeAuth | None = None,
+    seed: int = 1,
     **settings: Any,
 ) -> AsyncIterator[ServedHub]:
-    """Serve sessions on a free port until the block ends; *asgi*: by uvicorn's own WebSockets."""
+    """Serve sessions on a free port until the block ends; *asgi*: by uvicorn's own WebSockets.
+
+    Hubs of one fleet share *resume_store* and *auth*; each has a *seed* of its own.
+    """
     listener = bind("127.0.0.1", 0, "a port of its own")
     url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
-    clock, metrics = FakeClock(), Metrics()
-    auth = FakeAuth(clock, grant_store=grant_store)
+    clock, metrics = FakeClock() if auth is None else auth.clock, Metrics()
+    auth = auth or FakeAuth(clock, grant_store=grant_store)
     quotes, payments = FakeQuotes(), FakePayments()
     given: dict[str, Any] = {
         "uri": url,
@@ -338,9 +345,11 @@ async def served_hub(
         decisions=fake_decisions(auth, clock),
         quotes=quotes,
         payments=payments,
-        resume_store=MemoryResumes(clock, keep_ms=135_000),
+        resume_store=(
+            MemoryResumes(clock, keep_ms=135_000) if resume_store is None else resume_store
+        ),
         clock=clock,
-        entropy=SeededEntropy(),
+        entropy=SeededEntropy(seed),
         settings=SessionSettings(**given),
         counters=SessionCounters(metrics),
         limits=limits,
@@ -430,9 +439,10 @@ class Client:
         *,
         signature: bytes = GOOD_SIGNATURE,
         kind: RequestType = RequestType.LOGIN,
+        resources: Sequence[str] = (),
     ) -> LoginReply:
         """Log in under the newest challenge."""
-        reply = await self.ask(kind, LoginRequest(Scheme.WC, wallet, signature, []))
+        reply = await self.ask(kind, LoginRequest(Scheme.WC, wallet, signature, list(resources)))
         assert isinstance(reply, LoginReply)
         return reply
 

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from realtime_hub.adapters.redis_asking import stop_if_cancelled
 from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
+from realtime_hub.adapters.together import Together
 from realtime_hub.clock import Entropy
 from realtime_hub.session.resume import FAMILY_BYTES, Family, FamilyState
 from realtime_hub.session.resume_store import HUB_ID_BYTES, Move, Standing, StoreUnavailable
@@ -27,6 +28,8 @@ from realtime_protocol.identity import PublicKey
 logger = logging.getLogger(__name__)
 
 LISTEN_S: Final = 1.0
+TOGETHER_MAX: Final = 256
+"""Families, or wallets, in one call."""
 RECONNECT_PAUSE_S: Final = 0.1
 _MAC_BYTES: Final = 16
 _MS_BYTES: Final = 8
@@ -79,7 +82,11 @@ class RedisResumes:
         self._session_ms_max = session_ms_max
         self._hub_id = entropy.token(HUB_ID_BYTES)
         self._decode = msgspec.msgpack.Decoder(Family).decode
-        self._swap = redis.register_script(_SWAP)
+        self._script_swap = redis.register_script(_SWAP)
+        self._loads = Together(self._load_all, most=TOGETHER_MAX)
+        self._swaps = Together(self._swap_all, most=TOGETHER_MAX)
+        self._ends = Together(self._ended_all, most=TOGETHER_MAX)
+        self._times = Together(self._time_for_all, most=TOGETHER_MAX)
 
     @property
     def hub_id(self) -> bytes:
@@ -88,11 +95,19 @@ class RedisResumes:
 
     async def load(self, key: bytes) -> Family | None:
         """Return a family."""
-        found = await _asked(cast(Awaitable[bytes | None], self._redis.get(self._family(key))))
-        return self._read(key, found)
+        return await self._loads.ask(key)
+
+    async def _load_all(self, keys: Sequence[bytes]) -> list[Family | None]:
+        found = await _asked(self._redis.mget([self._family(key) for key in keys]))
+        return [self._read(key, value) for key, value in zip(keys, found, strict=True)]
 
     async def swap(self, moves: Sequence[Move]) -> list[bool]:
         """Make each move whose family is still what was read, all in one call."""
+        if len(moves) == 1:
+            return [await self._swaps.ask(moves[0])]
+        return await self._swap_all(moves)
+
+    async def _swap_all(self, moves: Sequence[Move]) -> list[bool]:
         if not moves:
             return []
         args: list[bytes | int] = [self._keep_ms]
@@ -101,7 +116,7 @@ class RedisResumes:
             args += [self._write(move.key, move.before), self._write(move.key, move.after)]
             args += [b"" if channel is None else channel.encode(), move.key]
         keys = [self._family(move.key) for move in moves]
-        made = await _asked(self._swap(keys=keys, args=args))
+        made = await _asked(self._script_swap(keys=keys, args=args))
         return [one == 1 for one in made]
 
     async def renew(self, held: Sequence[tuple[bytes, PublicKey]]) -> list[Standing]:
@@ -114,24 +129,32 @@ class RedisResumes:
         asked.mget([self._ended(wallet) for _, wallet in held])
         *families, ended = await _asked(asked.execute())
         return [
-            Standing(self._read(key, family), _time(stamp))
+            Standing(self._read(key, family), _stamp(stamp))
             for (key, _), family, stamp in zip(held, families, ended, strict=True)
         ]
 
     async def now_ms(self) -> int:
         """Return Redis' own time."""
+        return await self._times.ask(None)
+
+    async def _time_for_all(self, asking: Sequence[None]) -> list[int]:
+        return [await self._time()] * len(asking)
+
+    async def _time(self) -> int:
         seconds, microseconds = await _asked(self._redis.time())
         return int(seconds) * 1_000 + int(microseconds) // 1_000
 
     async def ended_ms(self, wallet: PublicKey) -> int:
         """Return up to when this wallet's sessions are over."""
-        return _time(
-            await _asked(cast(Awaitable[bytes | None], self._redis.get(self._ended(wallet))))
-        )
+        return await self._ends.ask(wallet)
+
+    async def _ended_all(self, wallets: Sequence[PublicKey]) -> list[int]:
+        found = await _asked(self._redis.mget([self._ended(wallet) for wallet in wallets]))
+        return [_stamp(value) for value in found]
 
     async def end_all(self, wallet: PublicKey) -> int:
         """Let all of a wallet's sessions be over, and tell every hub."""
-        ended_ms = await self.now_ms()
+        ended_ms = await self._time()
         message = wallet + ended_ms.to_bytes(_MS_BYTES)
         asked = self._redis.pipeline(transaction=True)
         asked.set(self._ended(wallet), ended_ms, px=self._session_ms_max)
@@ -226,7 +249,7 @@ class RedisResumes:
         return hmac.digest(self._fleet_key, b"resume" + key + data, "sha256")[:_MAC_BYTES]
 
 
-def _time(stamp: bytes | None) -> int:
+def _stamp(stamp: bytes | None) -> int:
     return 0 if stamp is None else int(stamp)
 
 

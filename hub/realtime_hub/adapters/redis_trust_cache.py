@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -9,8 +10,11 @@ from realtime_hub.adapters.redis_asking import asked
 from realtime_hub.adapters.redis_seal import Seal
 from realtime_hub.adapters.redis_trust import TrustKeys
 from realtime_hub.adapters.redis_trust_scripts import PUT
+from realtime_hub.adapters.together import Together
 from realtime_hub.auth.ports import CachedRecord
 from realtime_protocol.identity import PublicKey
+
+WALLETS_TOGETHER_MAX: Final = 256
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +27,15 @@ class RedisTrustCache:
         self._network_id = network_id
         self._seal = Seal(fleet_key)
         self._put = redis.register_script(PUT)
+        self._singles = Together(self._get_all, most=WALLETS_TOGETHER_MAX)
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
-        """Return what is kept of each wallet, in one command."""
+        """Return what is kept of each wallet, in one command; single ones go together."""
+        if len(wallets) == 1:
+            return [await self._singles.ask(wallets[0])]
+        return await self._get_all(wallets)
+
+    async def _get_all(self, wallets: Sequence[PublicKey]) -> list[CachedRecord | None]:
         name = TrustKeys(self._network_id()).records
         found = await asked(self._redis.hmget(name, list(wallets)))
         records = [self._seal.read_record(w, data) for w, data in zip(wallets, found, strict=True)]
