@@ -188,3 +188,48 @@ async def test_a_page_of_another_origin_is_not_let_in(world: World, tmp_path: Pa
           });
         """
         assert await page.run(opened % world.hub) is False
+
+
+BY_KEY = """
+  window.client = await import("@qubic-realtime/client");
+  const { demoWallet } = await import("/signer.js");
+  const { signer } = await demoWallet(0);
+  window.signatures = 0;
+  window.signer = { ...signer, sign: (text) => (signatures++, signer.sign(text)) };
+  window.delegate = await client.Delegate.open({ name: "app" });
+  window.session = await client.connect(%r, window.signer, { delegate });
+  window.endedWith = null;
+  session.on("closed", ({ why }) => { window.endedWith = why?.code ?? 0; });
+"""
+KEPT = """
+  const opening = indexedDB.open("qubic-realtime", 1);
+  await new Promise((resolve) => { opening.onsuccess = resolve; });
+  const asked = opening.result.transaction("delegates").objectStore("delegates").get("app");
+  await new Promise((resolve) => { asked.onsuccess = resolve; });
+  opening.result.close();
+  const { privateKey } = asked.result.pair;
+  const exported = await crypto.subtle.exportKey("pkcs8", privateKey).then(() => true, () => false);
+  return { extractable: privateKey.extractable, exported };
+"""
+
+
+async def test_a_key_in_indexeddb_logs_in_without_a_prompt_until_it_is_revoked(
+    world: World,
+) -> None:
+    first = await world.browser.open(world.pages)
+    await first.run(BY_KEY % world.hub)
+    assert await first.run("return [delegate.keptIn, signatures]") == ["indexeddb", 1]
+    second = await world.browser.open(world.pages)
+    await second.run(BY_KEY % world.hub)
+    assert await second.run("return signatures") == 0
+    assert await second.run(KEPT) == {"extractable": False, "exported": False}
+
+    wallet = await world.page()
+    assert await wallet.run("return (await session.keys.list()).length") == 1
+    assert await wallet.run("return session.keys.revoke()") == 1
+    for page in (first, second):
+        await page.until("endedWith !== null")
+        assert await page.run("return endedWith") == CloseCode.SESSION_REVOKED
+    third = await world.browser.open(world.pages)
+    await third.run(BY_KEY % world.hub)
+    assert await third.run("return signatures") == 1  # Another key, by another prompt.

@@ -7,6 +7,7 @@ export {
   DecisionRefused, deviceTimeMs, keyIdOf, parseDecision, supersedes, verifyDecision, weighDecision,
   type Decision, type DecisionKeys, type DecisionRefusal, type Freshness, type Verdict,
 } from "./decision.js";
+export { Delegate, type DelegateGrant, type DelegateOptions } from "./delegate.js";
 export {
   ConnectionClosed, LocalProtocolError, OutcomeUnknown, RealtimeError, Refused,
   RemoteProtocolError, RequestError, SlowReader,
@@ -15,9 +16,11 @@ export { publicKeyOf } from "./identity.js";
 export type { PaymentWish } from "./intent.js";
 export { buildLoginText, scopeResource, type TextSource } from "./login-text.js";
 export type {
-  Alternative, Gap, Intent, LoginReply, PaymentStatus, Quote, Route, Trust, TrustChanged,
+  Alternative, Gap, GrantedKey, Intent, LoginReply, PaymentStatus, Quote, Route, SpendTerms, Trust,
+  TrustChanged,
   WalletTrust,
 } from "./messages.js";
+export { Keys } from "./keys.js";
 export { Payment } from "./payment.js";
 export type { PayOptions } from "./payments.js";
 export type { PresenceFields } from "./session-key.js";

@@ -115,7 +115,8 @@ function requireResources(resources: readonly string[]): void {
   }
 }
 
-function encodeTime(epochMs: number): string {
+/** A whole second as login texts name it. */
+export function encodeTime(epochMs: number): string {
   if (epochMs % 1_000 !== 0 || epochMs < 0 || epochMs > TIME_MS_MAX) {
     throw new Refused("challenge", `time ${epochMs} ms is not a whole second from 1970 to 9999`);
   }

@@ -1,12 +1,18 @@
 import type { Connection } from "./connection.js";
-import { Refused } from "./errors.js";
+import type { Delegate } from "./delegate.js";
+import { Refused, RequestError } from "./errors.js";
 import { buildLoginText, checkChallenge } from "./login-text.js";
 import type { Challenge, LoginReply } from "./messages.js";
 import { makeSessionKey, parseKeyResource, type SessionKey } from "./session-key.js";
 import type { Signer } from "./signer.js";
-import { RequestType } from "./tables.js";
+import { ErrorCode, RequestType, Scheme } from "./tables.js";
 
 const CHALLENGE_TTL_MS = 10_000;
+const SCOPE_PREFIX = "urn:qubic:realtime:scope:";
+/** Refusals of a key that a further signature of the wallet mends. */
+const ASK_THE_WALLET: readonly number[] = [
+  ErrorCode.BAD_SIGNATURE, ErrorCode.FORBIDDEN_SCOPE, ErrorCode.DOMAIN_MISMATCH,
+];
 
 export interface LoginOptions {
   /** The URL that was opened. */
@@ -18,6 +24,8 @@ export interface LoginOptions {
   readonly resources: readonly string[];
   /** How long the signing may take; more than the hub's first challenge allows asks for another. */
   readonly signWithinMs: number | null;
+  /** The key that logs in instead of the wallet, once that has signed for it. */
+  readonly delegate: Delegate | null;
 }
 
 export interface LoggedIn {
@@ -35,6 +43,9 @@ export async function login(
   let challenge = await connection.challenge;
   // Before anything is signed or asked: a wrong hub gets no second chance to look right.
   checkChallenge(challenge, options);
+  if (mayUse(options.delegate, signer, options)) {
+    return byKeyOrWallet(connection, signer, options, challenge, options.delegate);
+  }
   const ttlMs = options.signWithinMs;
   if (ttlMs !== null && challenge.expiresMs - challenge.serverMs < ttlMs) {
     challenge = await askChallenge(connection, options);
@@ -49,17 +60,70 @@ export async function loginAnew(
   options: LoginOptions,
 ): Promise<LoggedIn> {
   const challenge = await askChallenge(connection, options);
+  if (mayUse(options.delegate, signer, options)) {
+    return byKeyOrWallet(connection, signer, options, challenge, options.delegate);
+  }
   return signAndSend(connection, signer, options, challenge, RequestType.LOGIN);
 }
 
-/** Prolong the session that is open on *connection*, by another signature of its wallet. */
+/**
+ * Prolong the session that is open on *connection* and ends at *sessionExpMs*: by another signature
+ * of the delegate where its grant reaches further, else of the wallet.
+ */
 export async function refresh(
   connection: Connection,
   signer: Signer,
   options: LoginOptions,
+  sessionExpMs: number,
 ): Promise<LoggedIn> {
+  const { delegate } = options;
+  if (delegate !== null && delegate.untilMs > sessionExpMs) {
+    const challenge = await askChallenge(connection, options);
+    return byKey(connection, signer, options, challenge, delegate, RequestType.REFRESH);
+  }
   const challenge = await askChallenge(connection, options);
   return signAndSend(connection, signer, options, challenge, RequestType.REFRESH);
+}
+
+function mayUse(
+  delegate: Delegate | null,
+  signer: Signer,
+  { domain }: LoginOptions,
+): delegate is Delegate {
+  return delegate !== null && delegate.mayLogIn(signer.publicKey, domain);
+}
+
+/** Log in by key; where the hub lets that in no more, or not so far, ask the wallet. */
+async function byKeyOrWallet(
+  connection: Connection,
+  signer: Signer,
+  options: LoginOptions,
+  challenge: Challenge,
+  delegate: Delegate,
+): Promise<LoggedIn> {
+  try {
+    return await byKey(connection, signer, options, challenge, delegate, RequestType.LOGIN);
+  } catch (error) {
+    if (!(error instanceof RequestError) || !ASK_THE_WALLET.includes(error.code)) throw error;
+    if (error.code === ErrorCode.BAD_SIGNATURE) await delegate.forget();
+    const another = await askChallenge(connection, options);
+    return signAndSend(connection, signer, options, another, RequestType.LOGIN);
+  }
+}
+
+async function byKey(
+  connection: Connection,
+  { publicKey: wallet, identity }: Signer,
+  options: LoginOptions,
+  challenge: Challenge,
+  { key }: Delegate,
+  type: typeof RequestType.LOGIN | typeof RequestType.REFRESH,
+): Promise<LoggedIn> {
+  const scopes = options.resources.filter((line) => line.startsWith(SCOPE_PREFIX));
+  const resources = [...scopes, key.resource];
+  const signature = await key.signLogin(buildLoginText(challenge, identity, resources));
+  const body = { scheme: Scheme.KEY, wallet, signature, resources };
+  return { reply: await connection.request(type, body), key };
 }
 
 async function askChallenge(connection: Connection, options: LoginOptions): Promise<Challenge> {
@@ -77,8 +141,11 @@ async function signAndSend(
   type: typeof RequestType.LOGIN | typeof RequestType.REFRESH,
 ): Promise<LoggedIn> {
   const named = options.resources.some((line) => parseKeyResource(line) !== null);
-  const key = named ? null : await makeSessionKey();
-  const resources = [...options.resources, ...(key === null ? [] : [key.resource])];
+  const { delegate } = options;
+  const asked = delegate?.ask() ?? null;
+  const key = delegate?.key ?? (named ? null : await makeSessionKey());
+  const line = asked?.resource ?? key?.resource;
+  const resources = [...options.resources, ...(line === undefined ? [] : [line])];
   const text = buildLoginText(challenge, signer.identity, resources);
   const signature = await signer.sign(text);
   if (signature.length !== 64) {
@@ -86,5 +153,8 @@ async function signAndSend(
   }
   const { scheme, publicKey: wallet } = signer;
   const reply = await connection.request(type, { scheme, wallet, signature, resources });
+  if (delegate !== null && asked !== null) {
+    await delegate.grant({ wallet, domain: options.domain, untilMs: asked.untilMs });
+  }
   return { reply, key };
 }

@@ -2,6 +2,7 @@
 
 import { parseBase64 } from "./bytes.js";
 
+const LOGIN_LINE = "realtime/login/v1";
 const RESUME_LINE = "realtime/resume/v1";
 const PRESENCE_LINE = "realtime/presence/v1";
 
@@ -22,6 +23,8 @@ export interface PresenceFields {
 export interface SessionKey {
   /** The line of the login text that makes this key the session's. */
   readonly resource: string;
+  /** Sign a login text, as a key that may log in by itself. */
+  signLogin(text: string): Promise<Uint8Array>;
   /** Prove that the session with that sid is this key's, on the connection with that nonce. */
   proveResume(fields: ResumeFields): Promise<Uint8Array>;
   /** Prove to a device that this key is here now. */
@@ -37,32 +40,42 @@ export interface SessionKey {
 export async function makeSessionKey(): Promise<SessionKey | null> {
   const subtle = (globalThis.crypto as Crypto | undefined)?.subtle as SubtleCrypto | undefined;
   if (subtle === undefined) return null;
-  const { publicKey, sign } = (await makeWithPlatform(subtle)) ?? (await makeWithLibrary());
+  const pair = await makePair(subtle);
+  return sessionKeyOf(pair === null ? await makeWithLibrary() : await withPlatform(pair));
+}
+
+/** What a session needs of a key. */
+export function sessionKeyOf({ publicKey, sign }: Signing): SessionKey {
   const signLines = (...lines: string[]): Promise<Uint8Array> =>
     sign(new TextEncoder().encode(lines.join("\n")));
   return {
     resource: `urn:qubic:realtime:key:ed25519:${toBase64Url(publicKey)}`,
+    signLogin: (text) => signLines(LOGIN_LINE, text),
     proveResume: ({ domain, uri, sid, nonce }) =>
       signLines(RESUME_LINE, domain, uri, sid, nonce),
     provePresence: ({ audience, nonce }) => signLines(PRESENCE_LINE, audience, nonce),
   };
 }
 
-interface Signing {
+export interface Signing {
   readonly publicKey: Uint8Array;
   sign(message: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
 }
 
-async function makeWithPlatform(subtle: SubtleCrypto): Promise<Signing | null> {
-  let pair: CryptoKeyPair;
+/** A pair of WebCrypto's whose secret half nothing can export; null where it has no Ed25519. */
+export async function makePair(subtle: SubtleCrypto): Promise<CryptoKeyPair | null> {
   try {
-    pair = (await subtle.generateKey("Ed25519", false, ["sign", "verify"])) as CryptoKeyPair;
+    return (await subtle.generateKey("Ed25519", false, ["sign", "verify"])) as CryptoKeyPair;
   } catch {
     return null;
   }
+}
+
+export async function withPlatform({ publicKey, privateKey }: CryptoKeyPair): Promise<Signing> {
+  const { subtle } = crypto;
   return {
-    publicKey: new Uint8Array(await subtle.exportKey("raw", pair.publicKey)),
-    sign: async (message) => new Uint8Array(await subtle.sign("Ed25519", pair.privateKey, message)),
+    publicKey: new Uint8Array(await subtle.exportKey("raw", publicKey)),
+    sign: async (message) => new Uint8Array(await subtle.sign("Ed25519", privateKey, message)),
   };
 }
 

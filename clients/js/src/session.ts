@@ -2,8 +2,10 @@
 
 import type { PushFrame, RequestKind } from "./codec.js";
 import { Connection } from "./connection.js";
+import type { Delegate } from "./delegate.js";
 import { ConnectionClosed, LocalProtocolError, RealtimeError, RequestError } from "./errors.js";
 import { KeepAlive, onWakeUp } from "./keep-alive.js";
+import { Keys } from "./keys.js";
 import { login, loginAnew, refresh, type LoggedIn, type LoginOptions } from "./login.js";
 import type {
   Gap, Goaway, Head, Intent, LoginReply, PaymentStatus, Quote, Requests, ResumeReply, ResumeSub,
@@ -15,7 +17,7 @@ import { Payments, type PayOptions } from "./payments.js";
 import { quotes } from "./quotes.js";
 import { pauseMs } from "./reconnect.js";
 import { resume, type Ticket } from "./resume.js";
-import type { PresenceFields } from "./session-key.js";
+import { parseKeyResource, type PresenceFields } from "./session-key.js";
 import { checkSigner, type Signer } from "./signer.js";
 import { CloseCode, PushType, RequestType, ResumeOutcome } from "./tables.js";
 import { TrustReader } from "./trust.js";
@@ -28,6 +30,8 @@ export interface ConnectOptions {
   readonly chain?: string;
   /** Lines of the login text that ask for less or more than the default; see scopeResource. */
   readonly resources?: readonly string[];
+  /** A key that the wallet lets log in: it is asked once, and again when that grant has ended. */
+  readonly delegate?: Delegate;
   /** How long the wallet may take to sign; a person with a phone needs up to 300,000. */
   readonly signWithinMs?: number;
   /** How often to try before a lost connection is given up; 0: never come back. Default 10. */
@@ -96,6 +100,9 @@ export async function connect(
   options: ConnectOptions = {},
 ): Promise<Session> {
   checkSigner(signer);
+  if (options.delegate && options.resources?.some((line) => parseKeyResource(line) !== null)) {
+    throw new LocalProtocolError("a login names one key: give a delegate or a key line, not both");
+  }
   const session = new Session(url, signer, options, options.webSocket ?? (await findWebSocket()));
   await session.start();
   return session;
@@ -103,6 +110,7 @@ export async function connect(
 
 export class Session {
   readonly trust = new TrustReader(this);
+  readonly keys = new Keys(this);
   private readonly payments: Payments;
   private readonly subscriptions = new Set<Subscription>();
   private readonly listeners = new Map<string, Set<(event: never) => void>>();
@@ -182,10 +190,14 @@ export class Session {
     return this.ticket.key.provePresence(asked);
   }
 
-  /** Prolong the session by another signature of the wallet, while it goes on. */
+  /**
+   * Prolong the session by another signature, while it goes on: the delegate's where its grant
+   * reaches further than the session, else the wallet's.
+   */
   async refresh(): Promise<LoginReply> {
     const connection = await this.standing();
-    this.take(await refresh(connection, this.signer, this.loginOptions()));
+    const { sessionExpMs } = this.login;
+    this.take(await refresh(connection, this.signer, this.loginOptions(), sessionExpMs));
     return this.login;
   }
 
@@ -345,6 +357,7 @@ export class Session {
       chain: this.options.chain ?? null,
       resources: this.options.resources ?? [],
       signWithinMs: this.options.signWithinMs ?? null,
+      delegate: this.options.delegate ?? null,
     };
   }
 
