@@ -39,11 +39,14 @@ class Crowd:
     back: list[dict[str, float]] = field(default_factory=list)
 
 
-def measure_crowd(contest: Contest, *, crowd: int, passes: int, publishes: int) -> dict[str, Crowd]:
-    """Measure every server with a crowd, in turns; after the first pass those that goals name."""
-    found = {name: Crowd() for name in contest.names}
+def measure_crowd(
+    contest: Contest, *, crowd: int, passes: int, publishes: int, all_rivals: bool
+) -> dict[str, Crowd]:
+    """Measure with a crowd, in turns: in the first pass all, then those that goals name."""
+    needed = contest.among(HUB, "bun")
+    found = {name: Crowd() for name in (contest.names if all_rivals else needed)}
     for number in range(passes):
-        for name in contest.names if number == 0 else contest.among(HUB, "bun"):
+        for name in found if number == 0 else needed:
             contest.say(f"crowd of {crowd:,}: {name}, pass {number + 1} of {passes}")
             with contest.contender(name) as contender:
                 _measure(contest, contender, found[name], crowd=crowd, publishes=publishes)
