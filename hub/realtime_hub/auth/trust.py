@@ -21,6 +21,7 @@ from realtime_hub.auth.ports import (
     TrustLog,
     TrustSource,
 )
+from realtime_hub.auth.recent_entries import RecentEntries
 from realtime_hub.auth.refresh import RefreshQueue
 from realtime_hub.auth.shared_cache import SharedCache
 from realtime_hub.auth.shared_run import SharedRun
@@ -127,6 +128,7 @@ class TrustBook:
         """The last millisecond at which nothing stood in the way."""
         self._ticked = asyncio.Event()
         self._catch_up = SharedRun(log.catch_up)
+        self._recent = RecentEntries()
 
     @property
     def proposed_admin(self) -> PublicKey | None:
@@ -236,10 +238,12 @@ class TrustBook:
             return None
         if position.offset == here.offset:
             return []
-        try:
-            entries = await self._log.read_since(position.offset)
-        except LogUnavailable:
-            return None
+        entries = self._recent.since(position.offset)
+        if entries is None:
+            try:
+                entries = await self._log.read_since(position.offset)
+            except LogUnavailable:
+                return None
         if entries is None:
             return None
         return [self._replayed(entry) for entry in entries if entry.log_seq <= here.offset]
@@ -418,6 +422,7 @@ class TrustBook:
 
     def _apply(self, entry: LogEntry) -> None:
         """Take one entry of the log: memory first, then whoever listens."""
+        self._recent.add(entry)
         self._tell(self._change_of(entry, self._absorb_entry(entry)))
 
     def _absorb_entry(self, entry: LogEntry) -> Effective:
@@ -440,6 +445,7 @@ class TrustBook:
     def _begin(self, entries: list[LogEntry]) -> None:
         """The log begins here: at first, and whenever its positions have lost their meaning."""
         began_before, self._began = self._began, True
+        self._recent.begin(entries)
         told: dict[PublicKey, TrustChange] = {}
         for entry in entries:
             told.pop(entry.wallet, None)
