@@ -163,7 +163,7 @@ class FakeAuth:
     async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
         return await self.admit(wallet)
 
-    def peek_encoded(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
+    def peek_ready(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
         return [self._trust(wallet) for wallet in wallets] if self.in_memory else None
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:

@@ -165,7 +165,7 @@ class FakeAuth:
     async def readmit(self, wallet: PublicKey, *, seen: Position) -> Trust:
         return await self.admit(wallet)
 
-    def peek_encoded(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
+    def peek_ready(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
         if self.fails is not None:
             raise self.fails
         return [self.trust_of(wallet) for wallet in wallets]

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from msgspec import Raw
-
 from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
 from realtime_hub.auth.delegation import Delegation
 from realtime_hub.auth.grants import Grant
@@ -59,6 +57,8 @@ class AuthService:
         self.delegation = delegation
         self._logins = logins
         self._book = book
+        self.peek_ready = book.peek_ready
+        """Answer from memory, to be encoded at once; None when that doesn't cover all."""
         self._orders = orders
         self._challenges = challenges
         self._clock = clock
@@ -198,10 +198,6 @@ class AuthService:
     def trouble(self) -> str | None:
         """What stands in the way, in words for people."""
         return self._book.trouble
-
-    def peek_encoded(self, wallets: Sequence[PublicKey]) -> Raw | None:
-        """Answer from memory at once, as it is sent; None when that doesn't cover all."""
-        return self._book.peek_encoded(wallets)
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         """Answer from the nearest tier that knows."""

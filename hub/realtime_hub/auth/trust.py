@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from msgspec import Raw
-
 from realtime_hub.auth.model import EntryKind, LogEntry, Overlay, TrustChange, TrustRecord
 from realtime_hub.auth.ports import (
     CachedRecord,
@@ -30,7 +28,6 @@ from realtime_hub.auth.stewardship import Stewardship
 from realtime_hub.auth.tiers import Found, TierReader
 from realtime_hub.auth.wallet_memory import WalletMemory
 from realtime_hub.clock import Clock
-from realtime_protocol.codec import encode_raw
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
@@ -155,16 +152,15 @@ class TrustBook:
             return None
         return self._memory.trusts(wallets, self._clock.now_ms())
 
-    def peek_encoded(self, wallets: Sequence[PublicKey]) -> Raw | None:
-        """Answer as peek does, in the bytes of the wire."""
+    def peek_ready(self, wallets: Sequence[PublicKey]) -> object | None:
+        """Answer as peek does, in what the encoder takes: it must be encoded at once."""
         now_ms = self._clock.now_ms()
         if now_ms != self._vouched_ms:
             # No trouble now is none for the rest of this millisecond: asking costs more than that.
             if self.trouble is not None:
                 return None
             self._vouched_ms = now_ms
-        ready = self._memory.ready(wallets, now_ms)
-        return None if ready is None else encode_raw(ready)
+        return self._memory.ready(wallets, now_ms)
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         """Answer from the nearest tier that knows; never raises, UNKNOWN says why."""

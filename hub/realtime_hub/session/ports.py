@@ -168,8 +168,8 @@ class SessionAuth(Protocol):
         """Read it again, not older than the trust log is now, which must have reached *seen*."""
         ...
 
-    def peek_encoded(self, wallets: Sequence[PublicKey]) -> object | None:
-        """Return what memory holds as it is sent, if it holds all of it freshly."""
+    def peek_ready(self, wallets: Sequence[PublicKey]) -> object | None:
+        """Return what memory holds, to be encoded at once, if it holds all of it freshly."""
         ...
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:

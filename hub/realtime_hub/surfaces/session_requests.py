@@ -25,7 +25,7 @@ class SessionRequests:
 
     def __init__(self, context: HubContext) -> None:
         self._context = context
-        self._peek = context.auth.peek_encoded
+        self._peek = context.auth.peek_ready
 
     def ping(self, session: LiveSession, body: PingRequest) -> Answer:
         """Give a sign of life, with heads."""

@@ -67,7 +67,16 @@ class Broken:
 class FrameStream:
     """The frames of one open connection."""
 
-    __slots__ = ("_bounds", "_broken", "_fragments", "_input", "_output", "_protocol", "waits")
+    __slots__ = (
+        "_bounds",
+        "_broken",
+        "_fragments",
+        "_input",
+        "_output",
+        "_protocol",
+        "is_open",
+        "waits",
+    )
 
     def __init__(self, bounds: FrameBounds) -> None:
         self._bounds = bounds
@@ -79,11 +88,8 @@ class FrameStream:
         self._fragments: list[bytes] | None = None
         self._protocol: ServerProtocol | None = None
         self._broken = False
-
-    @property
-    def is_open(self) -> bool:
+        self.is_open = True
         """Whether messages may be sent: no goodbye was said."""
-        return self._protocol is None or self._protocol.state is OPEN
 
     @property
     def is_broken(self) -> bool:
@@ -246,6 +252,7 @@ class FrameStream:
         return self._protocol
 
     def _collect(self, protocol: ServerProtocol) -> None:
+        self.is_open = protocol.state is OPEN
         pieces = protocol.data_to_send()
         if pieces:
             self._output = [*(self._output or ()), *pieces]

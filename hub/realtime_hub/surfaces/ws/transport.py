@@ -269,7 +269,8 @@ class WebSocketTransport(asyncio.Protocol):
                 self._session.receive(messages)
             if frames.waits:
                 self._process_odd(frames)
-            if frames.in_message or self._kept_bytes:
+                self._account(frames)
+            elif self._kept_bytes:
                 self._account(frames)
         except Exception:
             logger.exception("a connection failed")
