@@ -23,6 +23,7 @@ from realtime_protocol.login_resources import encode_key
 from realtime_protocol.messages import (
     AMOUNT_QU_MAX,
     INTEGER_MAX,
+    AckRequest,
     Alternative,
     Challenge,
     ChallengeRequest,
@@ -75,8 +76,10 @@ from realtime_protocol.messages import (
     ResumeSub,
     Route,
     Scheme,
+    ServiceRequest,
     SessionsListReply,
     SessionsListRequest,
+    SignedText,
     SpendTerms,
     SubscribeReply,
     SubscribeRequest,
@@ -89,6 +92,7 @@ from realtime_protocol.messages import (
     TrustStatus,
     TrustTier,
     UnsubscribeRequest,
+    Verdict,
     WalletTrust,
 )
 from realtime_protocol.transaction import build_unsigned
@@ -237,6 +241,17 @@ REQUEST_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("subscribe.request.wallets", R.SUBSCRIBE, 7, SubscribeRequest("trust", None, [PAYER, PAYEE])),
     ("unsubscribe.request", R.UNSUBSCRIBE, 8, UnsubscribeRequest(3)),
     ("trust.get.request", R.TRUST_GET, 9, [PAYER, PAYEE]),
+    ("service.request", R.SERVICE, 17, ServiceRequest("rtk_0badcafe_" + 43 * "A")),
+    (
+        "verify.request",
+        R.VERIFY,
+        18,
+        [
+            SignedText(PAYER, Scheme.RAW, b"one line", SIGNATURE),
+            SignedText(PAYEE, Scheme.WC, b"", SIGNATURE),
+        ],
+    ),
+    ("ack.request", R.ACK, 19, AckRequest(3, 41)),
     ("decision.get.request", R.DECISION_GET, 15, DecisionRequest("door-7")),
     ("decision.get.request.nonce", R.DECISION_GET, 16, DecisionRequest("door-7", "n-1")),
     ("quote.open.request", R.QUOTE_OPEN, 10, QuoteOpenRequest(INTENT)),
@@ -318,6 +333,13 @@ REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ),
     ("unsubscribe.reply", R.UNSUBSCRIBE, 8, Empty()),
     ("trust.get.reply", R.TRUST_GET, 9, [TRUST, NOT_LISTED]),
+    (
+        "service.reply",
+        R.SERVICE,
+        17,
+        LoginReply("5c1d", b"", 0, 1_790_000_900_000, None, ["service", "trust"]),
+    ),
+    ("verify.reply", R.VERIFY, 18, [Verdict(True, TRUST), Verdict(False, NOT_LISTED)]),
     ("decision.get.reply", R.DECISION_GET, 15, DecisionReply(SIGNATURE + b"\x9c")),
     ("quote.open.reply", R.QUOTE_OPEN, 10, QuoteOpenReply(4)),
     ("quote.close.reply", R.QUOTE_CLOSE, 128, Empty()),

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from app_fakes import TOKEN, FakeSignatures, fake_apps
 from decision_fakes import fake_decisions
 from delegation_fakes import FakeGrants
 from fakes import FakeClock, SeededEntropy
@@ -57,6 +58,7 @@ from realtime_protocol.messages import (
     ResumeRequest,
     ResumeSub,
     Scheme,
+    ServiceRequest,
     Trust,
     TrustChanged,
     TrustChangeState,
@@ -361,12 +363,24 @@ class FakeWire:
 class Client:
     """A client's end of a session in memory."""
 
-    def __init__(self, hub: "FakeHub", *, address: str = "192.0.2.1") -> None:
+    def __init__(
+        self,
+        hub: "FakeHub",
+        *,
+        address: str = "192.0.2.1",
+        domain: str = DOMAIN,
+        from_page: bool = False,
+    ) -> None:
         self.hub = hub
         self.wire = FakeWire()
         assert hub.context.registry.addresses.try_connect(address, now_s=0)
         self.live = LiveSession(
-            hub.context, self.wire, hub.dispatcher.serve, address=address, domain=DOMAIN
+            hub.context,
+            self.wire,
+            hub.dispatcher.serve,
+            address=address,
+            domain=domain,
+            from_page=from_page,
         )
         self.live.start()
         first = decode_answer(self.wire.sent[0])
@@ -401,6 +415,13 @@ class Client:
         """Log in and drop what was sent."""
         self.send(RequestType.LOGIN, proof(wallet))
         await settle()
+        assert self.live.machine.logged_in, self.wire.take()
+        self.wire.take()
+        return self
+
+    async def serve(self, token: str = TOKEN) -> "Client":
+        """Log in as a backend and drop what was sent."""
+        self.send(RequestType.SERVICE, ServiceRequest(token))
         assert self.live.machine.logged_in, self.wire.take()
         self.wire.take()
         return self
@@ -456,11 +477,14 @@ class FakeHub:
         self.quotes = FakeQuotes()
         self.payments = FakePayments()
         self.metrics = Metrics()
+        self.apps, self.app_store = fake_apps(self.clock)
         self.context: HubContext = build_context(
             auth=self.auth,
             decisions=fake_decisions(self.auth, self.clock),
             quotes=self.quotes,
             payments=self.payments,
+            signatures=FakeSignatures(),
+            apps=self.apps,
             resume_store=MemoryResumes(self.clock, keep_ms=KEEP_MS),
             clock=self.clock,
             entropy=SeededEntropy(),
@@ -476,9 +500,9 @@ class FakeHub:
         self.auth.listeners.append(self.context.fanout.on_trust_change)
         self.payments.listeners.append(self.context.fanout.on_payment_change)
 
-    def client(self, *, address: str = "192.0.2.1") -> Client:
+    def client(self, **options: Any) -> Client:
         """Connect."""
-        return Client(self, address=address)
+        return Client(self, **options)
 
     async def session(self, wallet: PublicKey = ALICE, *, address: str = "192.0.2.1") -> Client:
         """Connect and log in."""

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
+from app_fakes import FakeSignatures
 from decision_fakes import fake_decisions
 from delegation_fakes import FakeGrants
 from fakes import FakeClock, SeededEntropy
@@ -348,6 +349,7 @@ async def served_hub(
         resume_store=(
             MemoryResumes(clock, keep_ms=135_000) if resume_store is None else resume_store
         ),
+        signatures=FakeSignatures(),
         clock=clock,
         entropy=SeededEntropy(seed),
         settings=SessionSettings(**given),

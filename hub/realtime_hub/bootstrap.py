@@ -27,6 +27,8 @@ from realtime_hub.adapters.redis_trust_cache import RedisTrustCache
 from realtime_hub.adapters.sqlite_grants import SqliteGrants
 from realtime_hub.adapters.sqlite_payment_file import SqlitePaymentFile
 from realtime_hub.adapters.sqlite_trust import SqliteAdminJournal
+from realtime_hub.app_wiring import build_apps
+from realtime_hub.apps.service import Apps
 from realtime_hub.auth.administration import Administration
 from realtime_hub.auth.challenges import ChallengeStore
 from realtime_hub.auth.decisions import Decisions
@@ -55,11 +57,14 @@ from realtime_hub.readiness import Readiness, readiness_of
 from realtime_hub.route.service import QuoteService
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.coverage import Coverage
 from realtime_hub.session.directory import SessionDirectory
 from realtime_hub.session.load_watch import LoadWatch
 from realtime_hub.session.resume_store import ResumeStore, StoreUnavailable
 from realtime_hub.signatures import SignatureChecks, measure_cost, warn_of_pure_python
 from realtime_hub.surfaces.admin import AdminContext, build_admin_app
+from realtime_hub.surfaces.app_admin import app_admin_routes
+from realtime_hub.surfaces.coverage_admin import coverage_routes
 from realtime_hub.surfaces.published_keys import key_routes
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_hub.surfaces.ws.engine import SessionEngine
@@ -100,6 +105,7 @@ class Hub:
     load: LoadWatch
     keys: WatchedKeys
     export: EventExport
+    apps: Apps
 
     async def run(self) -> None:
         """Own every long-running part until cancelled."""
@@ -114,6 +120,7 @@ class Hub:
             group.create_task(self._follow_keys(), name="signing keys")
             group.create_task(self._drain_when_told(), name="draining")
             group.create_task(self.export.run(), name="security events")
+            group.create_task(self.apps.run(), name="apps")
 
     async def _follow_keys(self) -> None:
         while True:
@@ -246,6 +253,7 @@ async def build_hub(
             keys,
             [*sources.routes, *event_routes(settings, export)],
             export,
+            build_apps(settings, clock, stack),
             clock,
             entropy,
             metrics,
@@ -402,6 +410,7 @@ def _assemble(
     keys: WatchedKeys,
     further: Sequence[Route],
     export: EventExport,
+    apps: Apps,
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
@@ -419,13 +428,16 @@ def _assemble(
         decisions=decisions,
         quotes=quotes,
         payments=payments,
+        signatures=signatures,
+        apps=apps,
         resume_store=resumes,
         clock=clock,
         entropy=entropy,
         settings=SessionSettings(
             uri=settings.uri,
-            origins=settings.origins,
+            origins=settings.all_origins,
             domain_without_origin=settings.domain_without_origin,
+            service_ttl_ms=settings.session_ttl_ms,
             connections_max=connections_max(settings),
         ),
         counters=SessionCounters(metrics),
@@ -434,7 +446,7 @@ def _assemble(
     engine = SessionEngine(context)
     _listen(context, watcher, auth, quotes, payments, export, metrics)
     book.doubt_listeners.append(context.fanout.begin_anew)
-    _watch(metrics, watcher, book, ownership, export)
+    _watch(metrics, watcher, book, ownership, export, context.coverage)
 
     draining = context.draining
 
@@ -454,7 +466,8 @@ def _assemble(
             decisions=decisions,
             uri=settings.uri,
             domain_without_origin=settings.domain_without_origin,
-            origins=settings.origins,
+            origins=settings.all_origins,
+            apps=apps,
             readiness=readiness,
             admit=RestAdmission(clock, settings.requests_per_s, settings.requests_burst),
             further=[*key_routes(lambda: keys.ring, clock), *further],
@@ -467,6 +480,10 @@ def _assemble(
             sessions=SessionDirectory(context.registry),
             readiness=readiness,
             drain=draining.set,
+            further=[
+                *app_admin_routes(apps, apps.list_keys),
+                *coverage_routes(context.coverage),
+            ],
         )
     )
     return Hub(
@@ -483,6 +500,7 @@ def _assemble(
         load=build_load_watch(settings, context, signatures, metrics),
         keys=keys,
         export=export,
+        apps=apps,
     )
 
 
@@ -544,6 +562,7 @@ def _watch(
     book: TrustBook,
     ownership: Ownership,
     export: EventExport,
+    coverage: Coverage,
 ) -> None:
     metrics.watch("realtime_chain_tick", "Newest tick seen", lambda: watcher.current_tick)
     metrics.watch("realtime_chain_frozen", "1: another network", lambda: watcher.frozen is not None)
@@ -559,6 +578,16 @@ def _watch(
     metrics.watch("realtime_events_delivered", "Events taken", lambda: export.counts.delivered)
     metrics.watch("realtime_events_dropped", "Events lost", lambda: export.counts.dropped)
     metrics.watch("realtime_events_refused", "Events refused", lambda: export.counts.refused)
+    metrics.watch(
+        "realtime_revocations_waiting",
+        "Revocations that sessions were sent and may not have seen: of each session each",
+        lambda: coverage.waiting,
+    )
+    metrics.watch(
+        "realtime_revocations_oldest_waiting_seconds",
+        "For how long the oldest revocation that not all have seen has been on its way",
+        lambda: coverage.oldest_waiting_ms / 1_000,
+    )
 
 
 class RestAdmission:

@@ -59,6 +59,22 @@ class EventStreamSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     ] = field(default_factory=lambda: ["session-revoked", "token-claims-change"])
 
 
+class AppSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One app that this hub serves: a table ``[[hub.apps]]``. Its keys: ``realtime apps key``."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    origins: dict[str, str] = field(default_factory=dict)
+    """Allowed Origin -> the domain that its users sign for, as in `hub.origins`."""
+    domains: Annotated[list[str], Meta(max_length=32)] = field(default_factory=list)
+    """Further domains for which its backend may ask challenges with an API key; `native_domain`
+    here makes native clients this app's."""
+
+    @property
+    def all_domains(self) -> list[str]:
+        """Every domain that is this app's."""
+        return list(dict.fromkeys([*self.origins.values(), *self.domains]))
+
+
 class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of one hub process."""
 
@@ -73,6 +89,9 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """The domain of clients that send no Origin; default host:port. Empty: none are let in."""
     origins: dict[str, str] = field(default_factory=dict)
     """Allowed Origin -> the domain that its users sign for."""
+    apps: Annotated[list[AppSettings], Meta(max_length=64)] = field(default_factory=list)
+    """Apps with origins, domains, API keys and a block list of their own, as tables
+    `[[hub.apps]]`; see docs/howto/apps.md."""
     state: Path = Path(".realtime/hub")
     """Folder of the payment journal and the trust journal."""
     workers: Annotated[int, Meta(ge=0, le=256)] = 1
@@ -171,6 +190,11 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def uri(self) -> str:
         """The URL in the login text."""
         return self.public_uri or f"ws://{self.host}:{self.port}{WEBSOCKET_PATH}"
+
+    @property
+    def all_origins(self) -> dict[str, str]:
+        """Every allowed Origin -> its domain: the hub's own and those of its apps."""
+        return {**self.origins, **{at: of for app in self.apps for at, of in app.origins.items()}}
 
     @property
     def domain_without_origin(self) -> str | None:
@@ -279,7 +303,8 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
         host, colon, port = node.rpartition(":")
         if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
             raise SettingsError(f"hub.nodes: {node!r} is not host:port")
-    for origin, domain in settings.origins.items():
+    _check_apps(settings)
+    for origin, domain in settings.all_origins.items():
         if origin == "null" or "://" not in origin or not domain:
             raise SettingsError(
                 f"hub.origins: {origin!r} = {domain!r} is not like 'https://app.example' = "
@@ -291,11 +316,13 @@ def check_settings(settings: HubSettings, *, demo_identities: frozenset[str] = f
             f"hub.decision_fresh_ms: {settings.decision_fresh_ms} is more than decision_stale_ms, "
             f"{settings.decision_stale_ms}; a decision is fresh first, then stale"
         )
-    for domain in (*settings.origins.values(), settings.domain_without_origin or "x"):
+    named = [domain for app in settings.apps for domain in app.domains]
+    native = settings.domain_without_origin or "x"
+    for domain in (*settings.all_origins.values(), *named, native):
         if not is_audience(domain):
             raise SettingsError(
-                f"hub.origins, native_domain: {domain!r} can't be the audience of a decision, "
-                f"which has 1 to {AUDIENCE_LETTERS_MAX} letters without a space"
+                f"hub.origins, native_domain, apps: {domain!r} can't be the audience of a "
+                f"decision, which has 1 to {AUDIENCE_LETTERS_MAX} letters without a space"
             )
     _check_trust_source(settings)
 
@@ -342,6 +369,24 @@ def _check_url(name: str, url: str) -> None:
         raise SettingsError(f"{name}: {url!r} is not like https://host")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise SettingsError(f"{name}: {url!r} must be https outside this machine")
+
+
+def _check_apps(settings: HubSettings) -> None:
+    """Whose a session is must never be open to question."""
+    names = [app.name for app in settings.apps]
+    if len(set(names)) != len(names):
+        raise SettingsError("hub.apps: two apps have the same name")
+    owner_of: dict[str, str] = dict.fromkeys((*settings.origins, *settings.origins.values()), "")
+    for app in settings.apps:
+        if not app.all_domains:
+            raise SettingsError(f"hub.apps, {app.name}: name an origin or a domain")
+        for claimed in (*app.origins, *app.all_domains):
+            if owner_of.setdefault(claimed, app.name) != app.name:
+                other = owner_of[claimed]
+                raise SettingsError(
+                    f"hub.apps, {app.name}: {claimed!r} belongs to "
+                    f"{f'app {other}' if other else 'hub.origins'} already"
+                )
 
 
 def _check_event_streams(settings: HubSettings) -> None:

@@ -99,6 +99,8 @@ class TrustReason(IntEnum):
     """UNKNOWN: a source answered that it does not list the wallet."""
     UNAVAILABLE = 0x1_0001
     """UNKNOWN: no source answered."""
+    BLOCKED_BY_APP = 0x1_0002
+    """BLOCKED: not by the shared records, but by the app that the session belongs to."""
 
 
 class TrustTier(IntEnum):
@@ -377,6 +379,12 @@ class ResumeReply(Body, frozen=True):
     subs: Annotated[list[ResumedSub], Meta(max_length=64)]
 
 
+class ServiceRequest(Body, frozen=True):
+    """Log a backend in, by an API key of its app; the reply is a login's, without trust."""
+
+    api_key: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
 class LogoutRequest(Body, frozen=True):
     """End this session, or all of this wallet's."""
 
@@ -426,6 +434,26 @@ class UnsubscribeRequest(Body, frozen=True):
 
 TrustGetWallets = Annotated[list[Key], Meta(min_length=1, max_length=64)]
 """The body of trust.get is the list of wallets itself."""
+
+
+class SignedText(Body, frozen=True):
+    """A text that a wallet is said to have signed under one of the wallets' schemes."""
+
+    wallet: Key
+    scheme: Scheme
+    message: Annotated[bytes, Meta(max_length=8_192)]
+    signature: Signature
+
+
+VerifyTexts = Annotated[list[SignedText], Meta(min_length=1, max_length=64)]
+"""The body of verify is the list of texts itself."""
+
+
+class Verdict(Body, frozen=True):
+    """Whether that wallet signed that text, and what is known of the wallet."""
+
+    valid: bool
+    trust: Trust
 
 
 class DecisionRequest(Body, frozen=True):
@@ -548,6 +576,13 @@ class PingRequest(Body, frozen=True):
     client_ms: Uint
 
 
+class AckRequest(Body, frozen=True):
+    """Everything of a subscription up to *offset* has been dealt with. It gets no reply."""
+
+    sub: Uint32
+    offset: Uint
+
+
 class PingReply(Body, frozen=True):
     """The hub's clock, heads and health."""
 
@@ -579,7 +614,7 @@ class SessionsListRequest(Body, frozen=True):
 
 
 class ListedSession(Body, frozen=True):
-    """A session as an administrator sees it."""
+    """A session as an administrator sees it; the wallet of a backend is 32 zero bytes."""
 
     sid: ShortText
     wallet: Key
@@ -676,9 +711,11 @@ REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.RESUME: (ResumeRequest, ResumeReply),
     RequestType.LOGOUT: (LogoutRequest, Empty),
     RequestType.REFRESH: (LoginRequest, LoginReply),
+    RequestType.SERVICE: (ServiceRequest, LoginReply),
     RequestType.SUBSCRIBE: (SubscribeRequest, SubscribeReply),
     RequestType.UNSUBSCRIBE: (UnsubscribeRequest, Empty),
     RequestType.TRUST_GET: (TrustGetWallets, list[Trust]),
+    RequestType.VERIFY: (VerifyTexts, list[Verdict]),
     RequestType.DECISION_GET: (DecisionRequest, DecisionReply),
     RequestType.QUOTE_OPEN: (QuoteOpenRequest, QuoteOpenReply),
     RequestType.QUOTE_CLOSE: (QuoteCloseRequest, Empty),
@@ -686,13 +723,14 @@ REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.PAY: (PayRequest, PayReply),
     RequestType.PAYMENT_GET: (PaymentGetRequest, PaymentStatus),
     RequestType.PING: (PingRequest, PingReply),
+    RequestType.ACK: (AckRequest, Empty),
     RequestType.TRUST_SET: (TrustSetRequest, TrustSetReply),
     RequestType.SESSIONS_LIST: (SessionsListRequest, SessionsListReply),
     RequestType.DRAIN: (Empty, Empty),
     RequestType.KEYS_LIST: (KeysListRequest, KeysListReply),
     RequestType.KEYS_REVOKE: (KeysRevokeRequest, KeysRevokeReply),
 }
-"""Request type -> (body of the request, body of its reply)."""
+"""Request type -> (body of the request, body of its reply). An ack's is never sent."""
 
 PUSHES: Final[dict[PushType, type[Body]]] = {
     PushType.CHALLENGE: Challenge,

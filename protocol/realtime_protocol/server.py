@@ -7,7 +7,7 @@ it is set, send what was returned and close the connection.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -70,13 +70,14 @@ MOVES: Final[Mapping[tuple[SessionState, str], SessionState]] = {
     (SessionState.REFRESHING, "login_refused"): SessionState.OPEN,
 }
 
-BEFORE_LOGIN: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN, RequestType.RESUME})
-_OPENING: Final = frozenset({RequestType.LOGIN, RequestType.RESUME})
+_OPENING: Final = frozenset({RequestType.LOGIN, RequestType.RESUME, RequestType.SERVICE})
+BEFORE_LOGIN: Final = frozenset({RequestType.CHALLENGE, *_OPENING})
 _PROOFS: Final = frozenset({*_OPENING, RequestType.REFRESH})
 
 # Rule: the scope that a request needs. Subscribing needs that of its channel.
 SCOPE_OF: Final[Mapping[RequestType, str]] = {
     RequestType.TRUST_GET: "trust",
+    RequestType.VERIFY: "service",
     RequestType.DECISION_GET: "trust",
     RequestType.QUOTE_OPEN: "quote",
     RequestType.QUOTE_CLOSE: "quote",
@@ -124,6 +125,14 @@ class ResumeSent:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceSent:
+    """Check the API key of a backend."""
+
+    id: int
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The request was refused here: send *frame*."""
 
@@ -140,7 +149,9 @@ class Closing:
     reason: str
 
 
-Event = ChallengeWanted | LoginSent | ResumeSent | RequestSent[Any] | Refused | Closing
+Event = (
+    ChallengeWanted | LoginSent | ResumeSent | ServiceSent | RequestSent[Any] | Refused | Closing
+)
 
 
 class ServerSession:
@@ -255,6 +266,11 @@ class ServerSession:
             raise _not_in_flight(request_id)
         return encode_error(request_id, error)
 
+    def settle(self, request_id: int) -> None:
+        """Note that a request in flight is done and gets no reply: an ack."""
+        if self._in_flight.pop(request_id, None) is None:
+            raise _not_in_flight(request_id)
+
     def answer_challenge(
         self, request_id: int, challenge: Challenge, *, ttl_ms: int, now_s: float
     ) -> bytes:
@@ -273,8 +289,29 @@ class ServerSession:
         expires_s: float,
     ) -> bytes:
         """Open the session, or prolong it, and return the reply."""
-        self._move("login_proven")
         self.wallet = wallet
+        return self._open(request_id, body, scopes, expires_s)
+
+    def service_proven(
+        self,
+        request_id: int,
+        body: object,
+        *,
+        scopes: frozenset[str],
+        expires_s: float,
+        rate: TokenBucket,
+    ) -> bytes:
+        """Open the session of a backend, which has no wallet, and return the reply.
+
+        *rate* is its API key's, for all sessions with that key together.
+        """
+        self._bucket = rate
+        return self._open(request_id, body, scopes, expires_s)
+
+    def _open(
+        self, request_id: int, body: object, scopes: frozenset[str], expires_s: float
+    ) -> bytes:
+        self._move("login_proven")
         self.scopes = scopes
         self._weights = _weights_of(self._limits, scopes)
         self.deadline_s = expires_s
@@ -319,6 +356,8 @@ class ServerSession:
         kind = _known_kind(request)
         self._require_room(kind, now_s)
         self._require_right(kind)
+        if kind is RequestType.SERVICE:
+            return self._take_service(request)
         if kind in _PROOFS:
             return self._take_proof(kind, request, now_ms)
         body = decode_request_body(request)
@@ -350,6 +389,10 @@ class ServerSession:
             return
         if kind in _OPENING:
             raise RequestError(ErrorCode.BAD_MESSAGE, "already logged in; send refresh")
+        if kind is RequestType.REFRESH and self.wallet is None:
+            raise RequestError(
+                ErrorCode.BAD_MESSAGE, "a service session isn't refreshed; connect anew"
+            )
         scope = SCOPE_OF.get(kind)
         if scope is not None:
             self.require_scope(scope)
@@ -383,6 +426,16 @@ class ServerSession:
             self._challenges_before_login += 1
         self._in_flight[request_id] = RequestType.CHALLENGE
         return ChallengeWanted(request_id, ttl_ms)
+
+    def _take_service(self, request: Request) -> Event:
+        try:
+            body = decode_request_body(request)
+        except RequestError as error:
+            self._count_failure(error)
+            raise
+        self._move("login_sent")
+        self._in_flight[request.id] = RequestType.SERVICE
+        return ServiceSent(request.id, body.api_key)
 
     def _take_proof(self, kind: RequestType, request: Request, now_ms: int) -> Event:
         # Used up before anything is looked at: a nonce has one attempt, good or bad.

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from app_fakes import FakeSignatures
 from decision_fakes import fake_decisions
 from fakes import SeededEntropy
 from realtime_hub.adapters.memory_grants import MemoryGrants
@@ -256,6 +257,7 @@ class WorldHub:
             decisions=fake_decisions(self.book, clock),
             quotes=FakeQuotes(),
             payments=FakePayments(),
+            signatures=FakeSignatures(),
             resume_store=WorldStore(world, bytes([number]) * HUB_ID_BYTES),
             clock=clock,
             entropy=entropy,

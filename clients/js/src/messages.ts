@@ -283,6 +283,17 @@ export const RESUME_REPLY: Shape<ResumeReply> = struct(
   },
 );
 
+/** Log a backend in, by an API key of its app; the reply is a login's, without trust. */
+export interface ServiceRequest {
+  apiKey: string;
+}
+export const SERVICE_REQUEST: Shape<ServiceRequest> = struct(
+  "ServiceRequest",
+  {
+    apiKey: text(128),
+  },
+);
+
 /** End this session, or all of this wallet's. */
 export interface LogoutRequest {
   everywhere: boolean;
@@ -370,6 +381,36 @@ export const UNSUBSCRIBE_REQUEST: Shape<UnsubscribeRequest> = struct(
   "UnsubscribeRequest",
   {
     sub: uint(0, 4294967295),
+  },
+);
+
+/** A text that a wallet is said to have signed under one of the wallets' schemes. */
+export interface SignedText {
+  wallet: Uint8Array;
+  scheme: Scheme;
+  message: Uint8Array;
+  signature: Uint8Array;
+}
+export const SIGNED_TEXT: Shape<SignedText> = struct(
+  "SignedText",
+  {
+    wallet: bytes(32, 32),
+    scheme: oneOf(Scheme),
+    message: bytes(0, 8192),
+    signature: bytes(64, 64),
+  },
+);
+
+/** Whether that wallet signed that text, and what is known of the wallet. */
+export interface Verdict {
+  valid: boolean;
+  trust: Trust;
+}
+export const VERDICT: Shape<Verdict> = struct(
+  "Verdict",
+  {
+    valid: bool,
+    trust: TRUST,
   },
 );
 
@@ -600,6 +641,19 @@ export const PING_REQUEST: Shape<PingRequest> = struct(
   },
 );
 
+/** Everything of a subscription up to *offset* has been dealt with. It gets no reply. */
+export interface AckRequest {
+  sub: number;
+  offset: number;
+}
+export const ACK_REQUEST: Shape<AckRequest> = struct(
+  "AckRequest",
+  {
+    sub: uint(0, 4294967295),
+    offset: uint(0, 9007199254740991),
+  },
+);
+
 /** The hub's clock, heads and health. */
 export interface PingReply {
   clientMs: number;
@@ -654,7 +708,7 @@ export const SESSIONS_LIST_REQUEST: Shape<SessionsListRequest> = struct(
   },
 );
 
-/** A session as an administrator sees it. */
+/** A session as an administrator sees it; the wallet of a backend is 32 zero bytes. */
 export interface ListedSession {
   sid: string;
   wallet: Uint8Array;
@@ -829,9 +883,11 @@ export interface Requests {
   [RequestType.RESUME]: { request: ResumeRequest; reply: ResumeReply };
   [RequestType.LOGOUT]: { request: LogoutRequest; reply: Empty };
   [RequestType.REFRESH]: { request: LoginRequest; reply: LoginReply };
+  [RequestType.SERVICE]: { request: ServiceRequest; reply: LoginReply };
   [RequestType.SUBSCRIBE]: { request: SubscribeRequest; reply: SubscribeReply };
   [RequestType.UNSUBSCRIBE]: { request: UnsubscribeRequest; reply: Empty };
   [RequestType.TRUST_GET]: { request: Uint8Array[]; reply: Trust[] };
+  [RequestType.VERIFY]: { request: SignedText[]; reply: Verdict[] };
   [RequestType.DECISION_GET]: { request: DecisionRequest; reply: DecisionReply };
   [RequestType.QUOTE_OPEN]: { request: QuoteOpenRequest; reply: QuoteOpenReply };
   [RequestType.QUOTE_CLOSE]: { request: QuoteCloseRequest; reply: Empty };
@@ -839,6 +895,7 @@ export interface Requests {
   [RequestType.PAY]: { request: PayRequest; reply: PayReply };
   [RequestType.PAYMENT_GET]: { request: PaymentGetRequest; reply: PaymentStatus };
   [RequestType.PING]: { request: PingRequest; reply: PingReply };
+  [RequestType.ACK]: { request: AckRequest; reply: Empty };
   [RequestType.TRUST_SET]: { request: TrustSetRequest; reply: TrustSetReply };
   [RequestType.SESSIONS_LIST]: { request: SessionsListRequest; reply: SessionsListReply };
   [RequestType.DRAIN]: { request: Empty; reply: Empty };
@@ -857,9 +914,11 @@ export const REQUESTS: {
   [RequestType.RESUME]: { request: RESUME_REQUEST, reply: RESUME_REPLY },
   [RequestType.LOGOUT]: { request: LOGOUT_REQUEST, reply: EMPTY },
   [RequestType.REFRESH]: { request: LOGIN_REQUEST, reply: LOGIN_REPLY },
+  [RequestType.SERVICE]: { request: SERVICE_REQUEST, reply: LOGIN_REPLY },
   [RequestType.SUBSCRIBE]: { request: SUBSCRIBE_REQUEST, reply: SUBSCRIBE_REPLY },
   [RequestType.UNSUBSCRIBE]: { request: UNSUBSCRIBE_REQUEST, reply: EMPTY },
   [RequestType.TRUST_GET]: { request: list(bytes(32, 32), 1, 64), reply: list(TRUST) },
+  [RequestType.VERIFY]: { request: list(SIGNED_TEXT, 1, 64), reply: list(VERDICT) },
   [RequestType.DECISION_GET]: { request: DECISION_REQUEST, reply: DECISION_REPLY },
   [RequestType.QUOTE_OPEN]: { request: QUOTE_OPEN_REQUEST, reply: QUOTE_OPEN_REPLY },
   [RequestType.QUOTE_CLOSE]: { request: QUOTE_CLOSE_REQUEST, reply: EMPTY },
@@ -867,6 +926,7 @@ export const REQUESTS: {
   [RequestType.PAY]: { request: PAY_REQUEST, reply: PAY_REPLY },
   [RequestType.PAYMENT_GET]: { request: PAYMENT_GET_REQUEST, reply: PAYMENT_STATUS },
   [RequestType.PING]: { request: PING_REQUEST, reply: PING_REPLY },
+  [RequestType.ACK]: { request: ACK_REQUEST, reply: EMPTY },
   [RequestType.TRUST_SET]: { request: TRUST_SET_REQUEST, reply: TRUST_SET_REPLY },
   [RequestType.SESSIONS_LIST]: { request: SESSIONS_LIST_REQUEST, reply: SESSIONS_LIST_REPLY },
   [RequestType.DRAIN]: { request: EMPTY, reply: EMPTY },

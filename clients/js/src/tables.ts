@@ -63,6 +63,7 @@ export const TrustReason = {
   NONE: 0,
   NOT_LISTED: 65536,
   UNAVAILABLE: 65537,
+  BLOCKED_BY_APP: 65538,
 } as const;
 export type TrustReason = (typeof TrustReason)[keyof typeof TrustReason];
 

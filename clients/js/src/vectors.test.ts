@@ -68,7 +68,8 @@ test("the vectors cover each request, reply and push", () => {
     });
   const served = Object.keys(REQUESTS).map(Number);
   assert.deepEqual(new Set(types("request")), new Set(served));
-  assert.deepEqual(new Set(types("reply")), new Set(served));
+  const answered = served.filter((type) => type !== RequestType.ACK);
+  assert.deepEqual(new Set(types("reply")), new Set(answered));
   assert.deepEqual(new Set(types("push")), new Set(Object.values(PushType)));
   assert.ok(served.includes(RequestType.PAY));
 });

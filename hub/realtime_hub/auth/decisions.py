@@ -61,8 +61,9 @@ class Decisions:
         nonce: str | None = None,
         session_key: bytes | None = None,
         session_key_until_ms: int | None = None,
+        see: Callable[[PublicKey, Trust], Trust] | None = None,
     ) -> SignedDecision:
-        """Sign what is known of *wallet* now.
+        """Sign what is known of *wallet* now, as *see* shows it to who asks.
 
         A decision that names a session key goes stale when that key does. RequestError 103 for an
         audience or nonce that no decision can carry, 108 while trust can't be read.
@@ -76,6 +77,8 @@ class Decisions:
                 "the wallet's trust can't be read now; there is nothing to sign",
                 retry_after_ms=_RETRY_MS,
             )
+        if see is not None:
+            trust = see(wallet, trust)
         now_ms = self._clock.now_ms()
         stale_until_ms = now_ms + self._stale_ms
         if session_key_until_ms is not None:

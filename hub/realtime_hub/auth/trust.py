@@ -152,7 +152,7 @@ class TrustBook:
             return None
         return self._memory.trusts(wallets, self._clock.now_ms())
 
-    def peek_ready(self, wallets: Sequence[PublicKey]) -> object | None:
+    def peek_ready(self, wallets: Sequence[PublicKey]) -> Sequence[object] | None:
         """Answer as peek does, in what the encoder takes: it must be encoded at once."""
         now_ms = self._clock.now_ms()
         if now_ms != self._vouched_ms:

@@ -4,12 +4,20 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from realtime_hub.apps.service import Apps
 from realtime_hub.clock import Clock, Entropy
 from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.coverage import Coverage
 from realtime_hub.session.delegates import Delegates
 from realtime_hub.session.fanout import Fanout
 from realtime_hub.session.overload import OverloadMonitor
-from realtime_hub.session.ports import SessionAuth, SessionDecisions, SessionPayments, SessionQuotes
+from realtime_hub.session.ports import (
+    SessionAuth,
+    SessionDecisions,
+    SessionPayments,
+    SessionQuotes,
+    SessionSignatures,
+)
 from realtime_hub.session.registry import SessionRegistry
 from realtime_hub.session.resume_store import ResumeStore
 from realtime_hub.session.resumes import Resumes
@@ -33,6 +41,8 @@ class SessionSettings:
     connections_max: int = 20_000
     inbound_bytes_max: int = 64 * 1_048_576
     """Kept of messages that are not whole, of all connections; who adds beyond is closed 4004."""
+    service_ttl_ms: int = 86_400_000
+    """How long the session of a backend lives; it then connects anew."""
     goaway_min_ms: int = 100
     goaway_max_ms: int = 2_000
 
@@ -45,6 +55,9 @@ class HubContext:
     decisions: SessionDecisions
     quotes: SessionQuotes
     payments: SessionPayments
+    signatures: SessionSignatures
+    apps: Apps
+    coverage: Coverage
     clock: Clock
     entropy: Entropy
     settings: SessionSettings
@@ -61,6 +74,14 @@ class HubContext:
     revocation_listeners: list[Callable[[str, PublicKey, str], None]] = field(default_factory=list)
     """Called with sid, wallet and reason when a session is revoked whose wallet is not blocked."""
 
+    @property
+    def domain_without_origin(self) -> str | None:
+        """The domain of clients without an Origin; None: they are not let in.
+
+        Backends have none to name, so that where there are apps everybody gets as far as the login.
+        """
+        return self.settings.domain_without_origin or ("" if self.apps.any else None)
+
 
 def build_context(
     *,
@@ -73,6 +94,8 @@ def build_context(
     entropy: Entropy,
     settings: SessionSettings,
     counters: SessionCounters,
+    signatures: SessionSignatures,
+    apps: Apps | None = None,
     limits: Limits | None = None,
 ) -> HubContext:
     """Put the shared parts beside the services."""
@@ -80,6 +103,18 @@ def build_context(
     registry: SessionRegistry[LiveSession] = SessionRegistry(
         limits, connections_max=settings.connections_max
     )
+
+    coverage = Coverage(registry, clock)
+    fanout = Fanout(registry, auth, payments, clock, counters, coverage)
+    apps = apps or Apps({}, None, clock)
+    apps.block_listeners.append(fanout.on_app_block)
+
+    def end_services(key_id: str) -> None:
+        for session in list(registry.connections):
+            if session.seat is not None and session.seat.key.key_id == key_id:
+                session.fail(CloseCode.SESSION_REVOKED)
+
+    apps.key_listeners.append(end_services)
 
     def end_sessions(wallet: PublicKey, opened_until_ms: int) -> None:
         for session in registry.sessions_of(wallet):
@@ -91,13 +126,16 @@ def build_context(
         decisions=decisions,
         quotes=quotes,
         payments=payments,
+        signatures=signatures,
+        apps=apps,
+        coverage=coverage,
         clock=clock,
         entropy=entropy,
         settings=settings,
         limits=limits,
         counters=counters,
         registry=registry,
-        fanout=Fanout(registry, auth, payments, clock, counters),
+        fanout=fanout,
         resumes=Resumes(
             resume_store,
             clock=clock,

@@ -3,16 +3,26 @@
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from msgspec.structs import replace
+
+from realtime_hub.apps.model import App
 from realtime_hub.clock import Clock
 from realtime_hub.pay.model import PaymentChange
 from realtime_hub.session.counters import SessionCounters
+from realtime_hub.session.coverage import Coverage
 from realtime_hub.session.outbox import Urgency
 from realtime_hub.session.ports import SessionAuth, SessionPayments, TrustChange
 from realtime_hub.session.recheck import Recheck
 from realtime_hub.session.registry import SessionRegistry
-from realtime_hub.session.subscriptions import Change, ChannelKind, Message, Subscription
+from realtime_hub.session.subscriptions import (
+    UNPOSITIONED,
+    Change,
+    ChannelKind,
+    Message,
+    Subscription,
+)
 from realtime_protocol.codec import encode_push
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.errors import RequestError
@@ -43,15 +53,35 @@ WALLETS_PER_READ: Final = 64
 class _Pending:
     """A trust change on its way, encoded once for all subscriptions with the same number."""
 
-    __slots__ = ("_change", "_frames", "offset", "wallet")
+    __slots__ = ("_change", "_frames", "_told", "offset", "revokes", "wallet")
 
     def __init__(self, change: TrustChange) -> None:
         self.offset = change.log_seq
         self.wallet = PublicKey(change.body.wallet)
         self._change = change
         self._frames: dict[int, bytes] = {}
+        self.revokes = change.body.status is TrustStatus.BLOCKED
+        self._told: set[LiveSession] = set()
+
+    def owe_to(self, session: "LiveSession") -> None:
+        """Count the session among those that must hear of a revocation, once."""
+        if self.revokes and session not in self._told and not session.ended:
+            self._told.add(session)
+            session.owe(self.offset)
+
+    def end(self, session: "LiveSession", coverage: Coverage) -> None:
+        """The blocked wallet's own session: nobody acts on it any more."""
+        self._told.add(session)
+        coverage.owed(self.offset)
+        coverage.closed([self.offset])
+        session.block()
 
     def offer_to(self, subscription: Subscription) -> None:
+        app = subscription.session.app
+        if app is not None and self.wallet in app.blocked:
+            offset, urgency, messages = trust_change_messages(self._change, subscription)
+            subscription.offer(offset, urgency, *messages)
+            return
         number = subscription.number
         frame = self._frames.get(number)
         if frame is None:
@@ -82,6 +112,7 @@ class Fanout:
         payments: SessionPayments,
         clock: Clock,
         counters: SessionCounters,
+        coverage: Coverage,
         *,
         pending_max: int = PENDING_MAX,
     ) -> None:
@@ -90,16 +121,18 @@ class Fanout:
         self._payments = payments
         self._clock = clock
         self._counters = counters
+        self._coverage = coverage
         self._pending_max = pending_max
         self._pending: deque[_Pending] = deque()
         self._wake = asyncio.Event()
         self._trust: Position | None = None
         self._lost_place: deque[_LostPlace] = deque()
+        self._app_blocks: deque[tuple[App, PublicKey]] = deque()
         self._recheck = Recheck(registry, auth)
 
     def position_of(self, kind: ChannelKind) -> Position | None:
         """Return up to where every watcher of such a channel has been served."""
-        if kind.scope == "pay":
+        if not kind.is_trust:
             try:
                 return self._payments.position()
             except RequestError:
@@ -117,15 +150,26 @@ class Fanout:
         if not self._pending:
             self._trust = Position(self._auth.position().epoch, change.log_seq - 1)
         self._pending.append(pending)
+        if pending.revokes:
+            self._coverage.begin(change)
         own = self._registry.sessions_of(pending.wallet)
         for session in own:
             for subscription in list(session.subscriptions.values()):
                 self._catch_up(subscription)
-        if change.body.status is TrustStatus.BLOCKED:
+        if pending.revokes:
             for session in own:
-                session.block()
+                pending.end(session, self._coverage)
         if len(self._pending) > self._pending_max:
             self._give_up_oldest()
+        self._wake.set()
+
+    def on_app_block(self, app: App, wallet: PublicKey, blocked: bool) -> None:
+        """Close the wallet's sessions of that app at once; note the change for its watchers."""
+        self._app_blocks.append((app, wallet))
+        if blocked:
+            for session in self._registry.sessions_of(wallet):
+                if session.app is app:
+                    session.block()
         self._wake.set()
 
     def check_epoch(self) -> None:
@@ -140,10 +184,11 @@ class Fanout:
         self._recheck.all_sessions()
         self._trust = self._auth.position()
         self._pending.clear()
+        self._coverage.begin_anew()
         for session in self._registry.connections:
             for subscription in session.subscriptions.values():
                 # One that is held is just being made, and looks at the epoch itself.
-                if subscription.channel.kind.scope == "trust" and subscription.held is None:
+                if subscription.channel.kind.is_trust and subscription.held is None:
                     self.lose_place(subscription, subscription.since + 1, GapCause.EPOCH)
         self._wake.set()
 
@@ -164,9 +209,11 @@ class Fanout:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._pending or self._lost_place:
+            while self._pending or self._lost_place or self._app_blocks:
                 if self._lost_place:
                     await self._send_snapshot(self._lost_place.popleft())
+                elif self._app_blocks:
+                    await self._tell_app(*self._app_blocks.popleft())
                 else:
                     await self._fan_out(self._pending[0])
 
@@ -175,6 +222,7 @@ class Fanout:
         for begin in range(0, len(watchers), CHUNK):
             for subscription in watchers[begin : begin + CHUNK]:
                 pending.offer_to(subscription)
+                pending.owe_to(cast("LiveSession", subscription.session))
             await asyncio.sleep(0)
         self._counters.push(PushType.TRUST_CHANGED, len(watchers))
         # The log may have begun anew meanwhile.
@@ -184,10 +232,10 @@ class Fanout:
 
     def _catch_up(self, subscription: Subscription) -> None:
         """Serve one subscription everything that is on its way, so that no position is skipped."""
-        if subscription.channel.kind.scope != "trust":
+        if not subscription.channel.kind.is_trust:
             return
         for pending in self._pending:
-            if pending.wallet in subscription.wallets:
+            if subscription.covers(pending.wallet):
                 pending.offer_to(subscription)
 
     def _give_up_oldest(self) -> None:
@@ -195,6 +243,17 @@ class Fanout:
         for subscription in self._registry.trust_watchers(oldest.wallet):
             if subscription.since < oldest.offset:
                 subscription.session.fail(CloseCode.POSITION_LOST)
+
+    async def _tell_app(self, app: App, wallet: PublicKey) -> None:
+        """Tell an app's watchers what counts for a wallet, now that its own list changed."""
+        [trust] = await self._auth.get([wallet])
+        watchers = [one for one in self._registry.trust_watchers(wallet) if one.session.app is app]
+        for begin in range(0, len(watchers), CHUNK):
+            for subscription in watchers[begin : begin + CHUNK]:
+                entry = WalletTrust(wallet, subscription.see(wallet, trust))
+                offer_unpositioned(subscription, entry, now_ms=self._clock.now_ms())
+            await asyncio.sleep(0)
+        self._counters.push(PushType.TRUST_CHANGED, len(watchers))
 
     async def _send_snapshot(self, lost: "_LostPlace") -> None:
         """Send a gap, then what is known of each watched wallet, all at the log's head."""
@@ -209,7 +268,8 @@ class Fanout:
         gap = Gap(number, lost.first, head, lost.cause)
         messages: list[Message] = [("gap", encode_push(PushType.GAP, number, head, gap))]
         for wallet, trust in zip(wallets, trusts, strict=True):
-            body = trust_state(WalletTrust(wallet, trust), now_ms=self._clock.now_ms())
+            entry = WalletTrust(wallet, subscription.see(wallet, trust))
+            body = trust_state(entry, now_ms=self._clock.now_ms())
             messages.append((wallet, encode_push(PushType.TRUST_CHANGED, number, head, body)))
         for key, message in messages:
             subscription.session.push(Urgency.REVOCATION, message, (number, key))
@@ -230,7 +290,7 @@ class Fanout:
     def on_payment_gap(self) -> None:
         """Changes of payments were missed: whoever follows some reads the state again."""
         for session in list(self._registry.connections):
-            if any(one.channel.kind.scope == "pay" for one in session.subscriptions.values()):
+            if any(not one.channel.kind.is_trust for one in session.subscriptions.values()):
                 session.fail(CloseCode.POSITION_LOST)
 
 
@@ -247,6 +307,14 @@ def trust_state(entry: WalletTrust, *, now_ms: int) -> TrustChanged:
         use_until_ms=trust.use_until_ms,
         pending=False,
     )
+
+
+def offer_unpositioned(subscription: Subscription, entry: WalletTrust, *, now_ms: int) -> None:
+    """Send what stands of a wallet for an app; the shared log has no place for that."""
+    body = replace(trust_state(entry, now_ms=now_ms), initiator=Initiator.ADMIN)
+    frame = encode_push(PushType.TRUST_CHANGED, subscription.number, UNPOSITIONED, body)
+    message = (PublicKey(entry.wallet), frame)
+    subscription.offer(UNPOSITIONED, Urgency.REVOCATION, message)
 
 
 async def read_at_head(
@@ -286,5 +354,7 @@ def _is_payers(subscription: Subscription, change: PaymentChange) -> bool:
 
 def trust_change_messages(change: TrustChange, subscription: Subscription) -> Change:
     """Return what a subscription is sent for a change of the trust log."""
-    frame = encode_push(PushType.TRUST_CHANGED, subscription.number, change.log_seq, change.body)
+    app = subscription.session.app
+    body = change.body if app is None else app.see_change(change.body)
+    frame = encode_push(PushType.TRUST_CHANGED, subscription.number, change.log_seq, body)
     return change.log_seq, Urgency.REVOCATION, ((PublicKey(change.body.wallet), frame),)

@@ -122,6 +122,10 @@ class Outbox:
         """Return how much waits in each class."""
         return {urgency: sum(map(len, self._messages(urgency))) for urgency in Urgency}
 
+    def holds(self, urgency: Urgency) -> bool:
+        """Whether a message of this class waits."""
+        return self._classes is not None and bool(self._classes[urgency])
+
     @property
     def most_urgent(self) -> Urgency | None:
         """The class of the message that would go next."""

@@ -28,6 +28,7 @@ _ALWAYS: Final = frozenset(
         RequestType.PAY,
         RequestType.PAYMENT_GET,
         RequestType.PING,
+        RequestType.ACK,
         RequestType.LOGOUT,
         RequestType.UNSUBSCRIBE,
         RequestType.QUOTE_CLOSE,
@@ -37,7 +38,10 @@ _ALWAYS: Final = frozenset(
         RequestType.RESUME,
     }
 )
-_LOGINS: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN, RequestType.REFRESH})
+_LOGINS: Final = frozenset(
+    {RequestType.CHALLENGE, RequestType.LOGIN, RequestType.REFRESH, RequestType.VERIFY}
+)
+"""Logins, and what competes with them for signature checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

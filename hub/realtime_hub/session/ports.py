@@ -168,7 +168,7 @@ class SessionAuth(Protocol):
         """Read it again, not older than the trust log is now, which must have reached *seen*."""
         ...
 
-    def peek_ready(self, wallets: Sequence[PublicKey]) -> object | None:
+    def peek_ready(self, wallets: Sequence[PublicKey]) -> Sequence[object] | None:
         """Return what memory holds, to be encoded at once, if it holds all of it freshly."""
         ...
 
@@ -186,6 +186,14 @@ class SessionAuth(Protocol):
 
     async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None) -> TrustSetReply:
         """Take an administrator's signed transaction."""
+        ...
+
+
+class SessionSignatures(Protocol):
+    """What sessions need of whoever checks signatures."""
+
+    async def verify_all(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """Tell of each (public key, message, signature) whether it is good; RequestError 107."""
         ...
 
 

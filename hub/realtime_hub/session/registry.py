@@ -122,8 +122,8 @@ class SessionRegistry(Generic[_Session]):
             self._watchers.discard(key, subscription)
 
     def trust_watchers(self, wallet: PublicKey) -> list[Subscription]:
-        """Return who watches this wallet's trust."""
-        return list(self._watchers.of((_TRUST, wallet)))
+        """Return who watches this wallet's trust, those who watch every wallet's last."""
+        return [*self._watchers.of((_TRUST, wallet)), *self._watchers.of(_EVERY_WALLET)]
 
     def payment_watchers(
         self, payer: PublicKey, payee: PublicKey, payment_id: bytes
@@ -137,11 +137,14 @@ class SessionRegistry(Generic[_Session]):
 
 
 _TRUST: Final = "trust"
+_EVERY_WALLET: Final = "trust:*"
 
 
 def _keys(subscription: Subscription) -> Iterable[Hashable]:
     channel = subscription.channel
     if channel.kind is ChannelKind.PAY_ONE:
         return [(channel.kind, channel.payment_id)]
-    kind = _TRUST if channel.kind.scope == _TRUST else channel.kind
+    if channel.kind is ChannelKind.TRUST_ALL:
+        return [_EVERY_WALLET]
+    kind = _TRUST if channel.kind.is_trust else channel.kind
     return [(kind, wallet) for wallet in subscription.wallets]

@@ -9,11 +9,14 @@ import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from realtime_hub.apps.model import ApiKey, App
 from realtime_hub.auth.grants import Grant
 from realtime_hub.session.outbox import Outbox, Urgency
+from realtime_hub.session.owed import Owed
 from realtime_hub.session.ports import QuoteStream, Wire
 from realtime_hub.session.reply_first import ReplyFirst
 from realtime_hub.session.resumes import Place
+from realtime_hub.session.service_seat import ServiceSeat
 from realtime_hub.session.shared_rates import SharedRate
 from realtime_hub.session.subscriptions import Subscription
 from realtime_protocol.codec import Push, decode_answer, encode_push
@@ -64,19 +67,31 @@ class LiveSession:
 
     __slots__ = (
         "_backbone_ok", "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login",
-        "_lost",
-        "_opened_s", "_outbox", "_pays", "_place", "_progress_s", "_reading", "_serve",
-        "_subs_made", "_tasks", "_wire", "address", "barred", "by_key", "domain", "ended", "grant",
-        "machine", "quotes", "rates", "sid", "subscriptions",
+        "_lost", "_opened_s", "_outbox", "_owed", "_pays", "_place", "_progress_s", "_reading",
+        "_serve", "_subs_made", "_tasks", "_wire", "address", "app", "barred", "by_key", "domain",
+        "ended", "from_page", "grant", "machine", "quotes", "rates", "seat", "sid",
+        "subscriptions",
     )  # fmt: skip
 
     def __init__(
-        self, context: "HubContext", wire: Wire, serve: Serve, *, address: str, domain: str
+        self,
+        context: "HubContext",
+        wire: Wire,
+        serve: Serve,
+        *,
+        address: str,
+        domain: str,
+        from_page: bool = False,
     ) -> None:
         now_s = context.clock.monotonic_s()
         self.machine = ServerSession(context.limits, now_s=now_s)
         self.address = address
         self.domain = domain
+        self.from_page = from_page
+        """Whether a browser opened it, for a page."""
+        self.app = context.apps.of_domain(domain)
+        self.seat: ServiceSeat | None = None
+        """Of a backend."""
         self.sid = ""
         self.subscriptions: dict[int, Subscription] = {}
         self.quotes: dict[int, QuoteStream] = {}
@@ -101,6 +116,7 @@ class LiveSession:
         self._subs_made = 0
         self._entered: PublicKey | None = None
         self._place: Place | None = None
+        self._owed: Owed | None = None
         self._long_login = False
         self._reading = True
         self._opened_s = now_s
@@ -113,6 +129,8 @@ class LiveSession:
     @property
     def wallet(self) -> PublicKey:
         """The wallet of a session that is logged in."""
+        if self.seat is not None:
+            raise RequestError(ErrorCode.FORBIDDEN_SCOPE, "a service session has no wallet")
         if self.machine.wallet is None:
             raise RequestError(ErrorCode.NOT_AUTHENTICATED, "log in first")
         return self.machine.wallet
@@ -196,6 +214,10 @@ class LiveSession:
             self._watch_progress(now_s)
         if not self.ended:
             self._wire.tick(now_s)
+        if self._owed is not None:
+            self.settle_owed()
+        if not self.ended and self.seat is not None and self.seat.is_late(now_s):
+            self.fail(CloseCode.SLOW_CONSUMER)
         if not self.ended and self.machine.logged_in:
             self._send_checkpoint(now_s)
 
@@ -292,7 +314,7 @@ class LiveSession:
         for subscription in self.subscriptions.values():
             position = position_of(subscription.channel.kind)
             late = (
-                subscription.channel.kind.scope == "pay"
+                not subscription.channel.kind.is_trust
                 and self._pays is not None
                 and self._pays.holding
             )
@@ -362,6 +384,17 @@ class LiveSession:
         if self.barred:
             raise RequestError(ErrorCode.WALLET_BLOCKED, "the wallet was blocked just now")
 
+    def require_app_welcome(self, wallet: PublicKey) -> None:
+        """Raise RequestError 206 when the app blocks *wallet*, which must be registered by then."""
+        if self.app is not None and wallet in self.app.blocked:
+            raise RequestError(ErrorCode.WALLET_BLOCKED, f"app {self.app.name} blocks the wallet")
+
+    def take_seat(self, key: ApiKey, app: App) -> None:
+        """Be the session of a backend; RequestError 106 when its key has as many as it may."""
+        self._context.apps.enter(key)
+        self.seat, self.app = ServiceSeat(key), app
+        self.rates = ()  # Its key's rate counts, whoever else comes from its address.
+
     def leave(self) -> None:
         """Be a stranger again: the login failed."""
         place, self._place = self._place, None
@@ -426,6 +459,8 @@ class LiveSession:
 
     def add_subscription(self, subscription: Subscription) -> None:
         """Let changes reach a subscription."""
+        if self.seat is not None:
+            subscription.receipts = self.seat.follow(subscription.number)
         self.subscriptions[subscription.number] = subscription
         self._context.registry.watch(subscription)
 
@@ -435,6 +470,8 @@ class LiveSession:
         if subscription is None:
             return False
         self._context.registry.unwatch(subscription)
+        if self.seat is not None:
+            self.seat.forget(number)
         return True
 
     def drop_beyond_scopes(self) -> None:
@@ -455,6 +492,39 @@ class LiveSession:
         stream.close()
         self._outbox.drop(Urgency.QUOTE, number)
         return True
+
+    # Coverage -------------------------------------------------------------------------------
+
+    def owe(self, log_seq: int) -> None:
+        """The session was just sent a revocation: note it until the client has it."""
+        self._context.coverage.owed(log_seq)
+        if self._owed is None:
+            self._owed = Owed()
+        self._owed.add(log_seq)
+        self.settle_owed()
+
+    def owes(self, log_seq: int) -> bool:
+        """Whether the client may not have a revocation that it was sent."""
+        return self._owed is not None and log_seq in self._owed
+
+    def settle_owed(self) -> None:
+        """Look which revocations the client has by now."""
+        owed = self._owed
+        if owed is None:
+            return
+        if self.seat is not None:
+            seen = owed.take_acknowledged(self.seat.has_all)
+        else:
+            wire = self._wire
+            handed_over = None
+            behind = self._lost or any(one.held is not None for one in self.subscriptions.values())
+            if not behind and not self._outbox.holds(Urgency.REVOCATION):
+                handed_over = wire.drained_bytes + wire.unsent_bytes
+            seen = owed.take_drained(wire.drained_bytes, handed_over)
+        for log_seq in seen:
+            self._context.coverage.seen(log_seq)
+        if not owed:
+            self._owed = None  # Most sessions owe nothing most of the time.
 
     # Ending ---------------------------------------------------------------------------------
 
@@ -537,6 +607,8 @@ class LiveSession:
             "sid": self.sid,
             "state": self.machine.state.value,
             "wallet": None if wallet is None else encode_identity(wallet),
+            "app": None if self.app is None else self.app.name,
+            "api_key": None if self.seat is None else self.seat.key.key_id,
             "address": self.address,
             "age_s": self.age_ms(now_s) / 1_000,
             "subscriptions": len(self.subscriptions),
@@ -571,10 +643,16 @@ class LiveSession:
         self.machine.close()
         self._end_long_login()
         self.leave()
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            self._context.coverage.closed(owed)
         for number in list(self.subscriptions):
             self.remove_subscription(number)
         for number in list(self.quotes):
             self.close_quotes(number)
+        seat, self.seat = self.seat, None
+        if seat is not None:
+            self._context.apps.leave(seat.key)
         self._outbox.clear()
         current = asyncio.current_task() if self._tasks else None
         for task in self._tasks or ():

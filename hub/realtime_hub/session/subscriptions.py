@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from realtime_hub.apps.model import App
 from realtime_hub.session.outbox import Urgency
+from realtime_hub.session.receipts import Receipts
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import INTEGER_MAX
+from realtime_protocol.messages import INTEGER_MAX, Trust
 
 WALLETS_MAX: Final = 256
 HELD_MAX: Final = 4_096
+UNPOSITIONED: Final = 0
 _PAYMENT_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -22,6 +25,7 @@ class ChannelKind(Enum):
 
     TRUST_OWN = "trust:@me"
     TRUST = "trust"
+    TRUST_ALL = "trust:*"
     PAY_OUT = "pay:@me"
     PAY_IN = "pay:in"
     PAY_ONE = "pay:<id>"
@@ -29,11 +33,18 @@ class ChannelKind(Enum):
     @property
     def scope(self) -> str:
         """What a login must have granted."""
-        return "trust" if self in (ChannelKind.TRUST_OWN, ChannelKind.TRUST) else "pay"
+        if self is ChannelKind.TRUST_ALL:
+            return "service"
+        return "trust" if self.is_trust else "pay"
+
+    @property
+    def is_trust(self) -> bool:
+        """Whether it brings changes of trust; else it brings payments."""
+        return self in _TRUST_KINDS
 
 
+_TRUST_KINDS: Final = frozenset({ChannelKind.TRUST_OWN, ChannelKind.TRUST, ChannelKind.TRUST_ALL})
 _BY_NAME: Final = {kind.value: kind for kind in ChannelKind if kind is not ChannelKind.PAY_ONE}
-_ALL_TRUST: Final = "trust:*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +56,10 @@ class Channel:
 
 
 def parse_channel(name: str) -> Channel:
-    """Return the channel with this name; RequestError 221, or 102 for one of services."""
+    """Return the channel with this name; RequestError 221."""
     kind = _BY_NAME.get(name)
     if kind is not None:
         return Channel(kind)
-    if name == _ALL_TRUST:
-        raise RequestError(ErrorCode.FORBIDDEN_SCOPE, f"{_ALL_TRUST} needs scope service")
     prefix, _, text = name.partition(":")
     if prefix == "pay" and _PAYMENT_ID.fullmatch(text):
         return Channel(ChannelKind.PAY_ONE, bytes.fromhex(text))
@@ -70,6 +79,9 @@ Change = tuple[int, Urgency, tuple[Message, ...]]
 
 class Subscriber(Protocol):
     """The session that a subscription belongs to."""
+
+    app: App | None
+    """Whose users or backend it serves; None: the hub's own."""
 
     def push(self, urgency: Urgency, message: bytes, key: Hashable) -> None:
         """Send a message that nobody asked for just now."""
@@ -93,6 +105,17 @@ class Subscription:
     wallets: frozenset[PublicKey]
     since: int = 0
     held: list[Change] | None = None
+    receipts: Receipts | None = None
+    """Of a backend, which says what it has dealt with."""
+
+    def covers(self, wallet: PublicKey) -> bool:
+        """Whether changes of this wallet's trust belong here."""
+        return self.channel.kind is ChannelKind.TRUST_ALL or wallet in self.wallets
+
+    def see(self, wallet: PublicKey, trust: Trust) -> Trust:
+        """Return what the session's app is told of a wallet."""
+        app = self.session.app
+        return trust if app is None else app.see(wallet, trust)
 
     def hold(self) -> None:
         """Let changes wait until `release`."""
@@ -104,11 +127,18 @@ class Subscription:
         self.since = INTEGER_MAX
 
     def offer(self, offset: int, urgency: Urgency, *messages: Message) -> None:
-        """Send the messages of the change at *offset*, unless that has been sent."""
-        if offset <= self.since:
+        """Send the messages of the change at *offset*, unless that has been sent.
+
+        What has no position, an app's own block, comes at offset 0 and is always sent.
+        """
+        if UNPOSITIONED < offset <= self.since:
             return
         if self.held is None:
-            self.since = offset
+            if offset != UNPOSITIONED:
+                self.since = offset
+                if self.receipts is not None and not self.receipts.sent(offset):
+                    self.session.fail(CloseCode.POSITION_LOST)
+                    return
             for key, message in messages:
                 self.session.push(urgency, message, (self.number, key))
         elif len(self.held) < HELD_MAX:
@@ -120,6 +150,8 @@ class Subscription:
         """Send *replay* and then what was held, both above *since*; hold nothing from now on."""
         held, self.held = self.held or [], None
         self.since = since
+        if self.receipts is not None:
+            self.receipts.restart()
         for offset, urgency, messages in replay:
             self.offer(offset, urgency, *messages)
         for offset, urgency, messages in held:

@@ -2,8 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
 
 from msgspec import Meta, Struct
@@ -62,6 +62,8 @@ class AdminContext:
     readiness: Callable[[], Readiness]
     drain: Callable[[], None]
     """Begins to send every session elsewhere; a second call changes nothing."""
+    further: Sequence[Route] = field(default=())
+    """Routes of other parts on the same port."""
 
 
 # A page elsewhere must not reach this port by a name that it points at 127.0.0.1.
@@ -104,6 +106,7 @@ def build_admin_app(context: AdminContext) -> Starlette:
             Route("/admin/v1/sessions", routes.sessions, methods=["GET"]),
             Route("/admin/v1/sessions/{sid}", routes.session, methods=["GET"]),
             Route("/admin/v1/drain", routes.drain, methods=["POST"]),
+            *context.further,
             Route("/readyz", routes.ready, methods=["GET"]),
         ],
         exception_handlers=handlers,

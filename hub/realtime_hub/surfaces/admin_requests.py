@@ -14,6 +14,8 @@ from realtime_protocol.messages import (
 )
 
 _EMPTY: Final = Empty()
+_NO_WALLET: Final = bytes(32)
+"""Of a backend; nobody can have this key."""
 
 
 class AdminRequests:
@@ -37,7 +39,7 @@ class AdminRequests:
     def _listed(self, session: LiveSession) -> ListedSession:
         return ListedSession(
             sid=session.sid,
-            wallet=session.wallet,
+            wallet=session.machine.wallet or _NO_WALLET,
             age_ms=session.age_ms(self._clock.monotonic_s()),
             queued_bytes=session.queued_bytes,
             subscriptions=len(session.subscriptions),

@@ -1,7 +1,7 @@
 """What a request's handler gives back."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -17,6 +17,9 @@ class Answer(Struct, frozen=True):
     """That of the pushes which the reply announces, so that none overtakes it."""
     then: Callable[[], None] | None = None
 
+
+NO_ANSWER: Final = Answer(None)
+"""To a request that gets no reply."""
 
 Handler = Callable[[LiveSession, Any], Answer | Coroutine[Any, Any, Answer]]
 """Answers at once, or returns what has to be waited for; raises RequestError to refuse."""

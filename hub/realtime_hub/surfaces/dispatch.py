@@ -11,17 +11,25 @@ from typing import Any, Final
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import LiveSession
 from realtime_hub.surfaces.admin_requests import AdminRequests
-from realtime_hub.surfaces.answers import Answer, Handler
+from realtime_hub.surfaces.answers import NO_ANSWER, Answer, Handler
 from realtime_hub.surfaces.key_requests import KeyRequests
 from realtime_hub.surfaces.login_requests import LoginRequests
 from realtime_hub.surfaces.resume_requests import ResumeRequests
+from realtime_hub.surfaces.service_requests import ServiceRequests
 from realtime_hub.surfaces.session_requests import SessionRequests
 from realtime_hub.surfaces.subscription_requests import SubscriptionRequests
 from realtime_hub.surfaces.value_requests import ValueRequests
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.messages import RequestType
-from realtime_protocol.server import ChallengeWanted, Event, LoginSent, RequestSent, ResumeSent
+from realtime_protocol.server import (
+    ChallengeWanted,
+    Event,
+    LoginSent,
+    RequestSent,
+    ResumeSent,
+    ServiceSent,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +46,7 @@ class Dispatcher:
         self._overload = context.overload
         self._logins = LoginRequests(context)
         self._resumes = ResumeRequests(context)
+        self._services = ServiceRequests(context)
         subscriptions = SubscriptionRequests(context)
         values = ValueRequests(context)
         sessions = SessionRequests(context)
@@ -49,6 +58,8 @@ class Dispatcher:
             RequestType.SUBSCRIBE: subscriptions.subscribe,
             RequestType.UNSUBSCRIBE: subscriptions.unsubscribe,
             RequestType.TRUST_GET: sessions.trust_get,
+            RequestType.VERIFY: self._services.verify,
+            RequestType.ACK: self._services.ack,
             RequestType.DECISION_GET: sessions.decision_get,
             RequestType.TRUST_SET: sessions.trust_set,
             RequestType.SESSIONS_LIST: administration.sessions_list,
@@ -98,6 +109,8 @@ class Dispatcher:
                 session.spawn(self._logins.check(session, event))
             except RequestError as error:
                 self._logins.refuse(session, event, error)
+        elif isinstance(event, ServiceSent):
+            self._services.open(session, event)
         elif isinstance(event, ResumeSent):
             try:
                 session.spawn(self._resumes.check(session, event))
@@ -127,6 +140,9 @@ class Dispatcher:
         if session.ended:
             return
         self._served[event.kind] += 1
+        if answer is NO_ANSWER:
+            session.machine.settle(event.id)
+            return
         session.send(session.machine.answer(event.id, answer.body), answer.urgency)
         if answer.then is not None:
             answer.then()

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from realtime_hub.surfaces.admin import LOOPBACK_ONLY, page_of
+from realtime_hub.surfaces.coverage_admin import add_up
 from realtime_hub.surfaces.problems import (
     BODY_BYTES_MAX,
     handle_http_error,
@@ -72,6 +73,7 @@ def build_fleet_admin_app(context: FleetContext, client: httpx.AsyncClient) -> S
             Route("/admin/v1/sessions", routes.sessions, methods=["GET"]),
             Route("/admin/v1/sessions/{sid}", routes.find, methods=["GET"]),
             Route("/admin/v1/drain", routes.drain, methods=["POST"]),
+            Route("/admin/v1/revocations/{log_seq}", routes.revocation, methods=["GET"]),
             Route("/admin/v1/{rest:path}", routes.forward, methods=["GET", "POST", "DELETE"]),
         ],
         exception_handlers=handlers,
@@ -140,6 +142,14 @@ class _FleetRoutes:
             if answer.status_code == 200:
                 return _passed_on(answer)
         raise HTTPException(404, "no session has this id")
+
+    async def revocation(self, request: Request) -> Response:
+        """Say how far a revocation has come, on all workers together."""
+        answers = await self._ask_all("GET", request.url.path)
+        parts = [answer.json() for answer in answers.values() if answer.status_code == 200]
+        if not parts:
+            raise HTTPException(404, "no worker remembers this revocation")
+        return json_response({**add_up(parts), "workers": len(parts)})
 
     async def drain(self, request: Request) -> Response:
         """Drain every worker, or the one that `worker` names."""

@@ -45,6 +45,7 @@ class LoginRequests:
         """Check a proof and open or prolong the session."""
         seen = self._context.auth.position()
         try:
+            _require_domain(session)
             proven = await self._context.auth.prove(_as_issued(event.challenge), event.proof)
             trust = await self._admit(session, proven)
             await self._stand_on(session, proven, seen)
@@ -86,6 +87,7 @@ class LoginRequests:
         session.enter(proven.wallet)
         trust = await self._context.auth.admit(proven.wallet)
         session.require_not_barred()
+        session.require_app_welcome(proven.wallet)
         return trust
 
     async def _stand_on(self, session: LiveSession, proven: ProvenLogin, seen: Position) -> None:
@@ -132,6 +134,14 @@ class LoginRequests:
             session.drop_beyond_scopes()
         else:
             session.logged_in(reply.sid)
+
+
+def _require_domain(session: LiveSession) -> None:
+    if not session.domain:
+        raise RequestError(
+            ErrorCode.DOMAIN_MISMATCH,
+            "this hub logs in wallets of pages only; backends send an API key",
+        )
 
 
 def _as_issued(challenge: Challenge) -> LoginChallenge:

@@ -14,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from realtime_hub.apps.service import Apps
 from realtime_hub.auth.decisions import SignedDecision
 from realtime_hub.auth.model import VerifiedWallet
 from realtime_hub.readiness import Readiness
+from realtime_hub.surfaces.callers import Caller, bearer_of, keyed_caller, plain_caller
 from realtime_hub.surfaces.problems import (
     handle_http_error,
     handle_request_error,
@@ -65,9 +67,14 @@ class RestDecisions(Protocol):
     """What REST needs of whoever signs decisions."""
 
     async def issue(
-        self, wallet: PublicKey, *, audience: str, nonce: str | None = None
+        self,
+        wallet: PublicKey,
+        *,
+        audience: str,
+        nonce: str | None = None,
+        see: Callable[[PublicKey, Trust], Trust] | None = None,
     ) -> SignedDecision:
-        """Sign what is known of a wallet; RequestError 103 or 108."""
+        """Sign what is known of a wallet, as *see* shows it; RequestError 103 or 108."""
         ...
 
 
@@ -80,6 +87,7 @@ class RestContext:
     uri: str
     domain_without_origin: str | None
     origins: Mapping[str, str]
+    apps: Apps
     readiness: Callable[[], Readiness]
     admit: Callable[[str], None]
     """Counts a request from this address; raises RequestError 106 at the limit."""
@@ -101,6 +109,8 @@ class VerifyBody(Struct, forbid_unknown_fields=True):
     wallet_address: str
     scheme: str
     signature: Annotated[str, Meta(max_length=4096)]
+    domain: str | None = None
+    """The challenge's, where the API key's app has several."""
     message: Annotated[str, Meta(max_length=1024)] | None = None
     """The text that was signed. It may be left out; given, it must be the hub's to the byte."""
 
@@ -145,14 +155,9 @@ class _RestRoutes:
 
     async def challenge(self, request: Request) -> Response:
         """Issue the text that the wallet signs."""
-        self._admit(request)
+        caller = self._admit(request)
         body = await read_json(request, ChallengeBody)
-        domain = self._domain(request)
-        if body.domain is not None and body.domain != domain:
-            raise RequestError(
-                ErrorCode.DOMAIN_MISMATCH,
-                f"domain {body.domain!r} is not this caller's; leave it out or send {domain!r}",
-            )
+        domain = caller.choose_domain(body.domain)
         challenge_id, text, expires_ms = await self._context.auth.issue_rest_challenge(
             _parse_wallet(body.wallet), domain=domain, uri=self._context.uri
         )
@@ -164,7 +169,7 @@ class _RestRoutes:
         The decision names the challenge's nonce, and its domain as the audience. It is null while
         the wallet's trust can't be vouched for.
         """
-        self._admit(request)
+        caller = self._admit(request)
         body = await read_json(request, VerifyBody)
         scheme = _SCHEMES.get(body.scheme)
         if scheme is None:
@@ -172,7 +177,7 @@ class _RestRoutes:
                 ErrorCode.UNSUPPORTED_SCHEME, f"scheme {body.scheme!r}; send wc, k12 or raw"
             )
         wallet = _parse_wallet(body.wallet_address)
-        domain = self._domain(request)
+        domain = caller.choose_domain(body.domain)
         verified = await self._context.auth.verify_rest(
             body.challenge_id,
             wallet,
@@ -181,13 +186,16 @@ class _RestRoutes:
             domain=domain,
             message=body.message,
         )
-        answer = {"valid": True, **describe_trust(wallet, verified.trust)}
-        return json_response({**answer, "decision": await self._decide(wallet, domain, verified)})
+        trust = caller.see(wallet, verified.trust)
+        decision = await self._decide(wallet, domain, verified.nonce, caller)
+        return json_response({"valid": True, **describe_trust(wallet, trust), "decision": decision})
 
-    async def _decide(self, wallet: PublicKey, domain: str, verified: VerifiedWallet) -> str | None:
+    async def _decide(
+        self, wallet: PublicKey, domain: str, nonce: str, caller: Caller
+    ) -> str | None:
         try:
             issued = await self._context.decisions.issue(
-                wallet, audience=domain, nonce=verified.nonce
+                wallet, audience=domain, nonce=nonce, see=caller.see
             )
         except RequestError as error:
             if error.code is not ErrorCode.BACKBONE_UNAVAILABLE:
@@ -197,14 +205,14 @@ class _RestRoutes:
 
     async def decision(self, request: Request) -> Response:
         """Sign what is known of a wallet, for the audience that is named."""
-        self._admit(request)
+        caller = self._admit(request)
         wallet = _parse_wallet(request.path_params["wallet"])
         audience = request.query_params.get("audience")
         if audience is None:
             raise RequestError(
                 ErrorCode.BAD_MESSAGE, "name the reader of the decision: ?audience=door-7"
             )
-        issued = await self._context.decisions.issue(wallet, audience=audience)
+        issued = await self._context.decisions.issue(wallet, audience=audience, see=caller.see)
         told = issued.decision
         return json_response(
             {
@@ -221,10 +229,10 @@ class _RestRoutes:
 
     async def status(self, request: Request) -> Response:
         """Tell what is known of a wallet."""
-        self._admit(request)
+        caller = self._admit(request)
         wallet = _parse_wallet(request.path_params["wallet"])
         [trust] = await self._context.auth.get([wallet])
-        return json_response(describe_trust(wallet, trust))
+        return json_response(describe_trust(wallet, caller.see(wallet, trust)))
 
     async def healthz(self, _request: Request) -> Response:
         """Say that the process lives."""
@@ -236,22 +244,19 @@ class _RestRoutes:
         body = {"ready": readiness.ready, "parts": dict(readiness.parts)}
         return json_response(body, 200 if readiness.ready else 503)
 
-    def _domain(self, request: Request) -> str:
-        """The domain that this caller's users sign for: by its Origin, or the native one."""
-        origin = request.headers.get("origin")
-        if origin is None:
-            domain = self._context.domain_without_origin
-        else:
-            domain = self._context.origins.get(origin)
-        if domain is None:
-            raise RequestError(
-                ErrorCode.DOMAIN_MISMATCH,
-                f"origin {origin!r} is not allowed here; the operator lists it in hub.origins",
-            )
-        return domain
-
-    def _admit(self, request: Request) -> None:
-        self._context.admit(request.client.host if request.client else "")
+    def _admit(self, request: Request) -> Caller:
+        """Count the request and tell who asks; RequestError 101, 102 or 106."""
+        context = self._context
+        token = bearer_of(request)
+        if token is not None:
+            return keyed_caller(context.apps, token, request.headers.get("origin"))
+        context.admit(request.client.host if request.client else "")
+        return plain_caller(
+            context.apps,
+            request.headers.get("origin"),
+            origins=context.origins,
+            without_origin=context.domain_without_origin,
+        )
 
 
 def describe_trust(wallet: PublicKey, trust: Trust) -> dict[str, object]:

@@ -95,6 +95,7 @@ class ResumeRequests:
         trust = await auth.readmit(family.wallet, seen=family.seen)
         session.require_not_barred()
         await self._stand_on(session, family)
+        session.require_app_welcome(family.wallet)
         place, token = await resumes.take(session, shown, family)
         session.keep(place)
         session.require_not_barred()

@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from realtime_hub.apps.model import App
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import NORMAL_CLOSURE, LiveSession
 from realtime_hub.surfaces.answers import Answer
@@ -42,9 +43,9 @@ class SessionRequests:
 
     async def logout(self, session: LiveSession, body: LogoutRequest) -> Answer:
         """End this session, or all of the wallet's on every hub."""
-        wallet = session.wallet
         await session.give_up_place()
-        if body.everywhere:
+        if body.everywhere and session.seat is None:
+            wallet = session.wallet
             session.leave()  # It ends with its reply, not as the others do.
             await self._context.resumes.end_all(wallet)
         return Answer(_EMPTY, then=lambda: session.end(NORMAL_CLOSURE, "logout"))
@@ -53,11 +54,15 @@ class SessionRequests:
         self, session: LiveSession, wallets: list[PublicKey]
     ) -> Answer | Coroutine[Any, Any, Answer]:
         """Tell what is known of wallets: at once where memory knows."""
+        app = session.app
+        if app is not None and not app.blocked.keys().isdisjoint(wallets):
+            return self._look_up(wallets, app)
         known = self._peek(wallets)
-        return self._look_up(wallets) if known is None else Answer(known)
+        return self._look_up(wallets, None) if known is None else Answer(known)
 
-    async def _look_up(self, wallets: list[PublicKey]) -> Answer:
-        return Answer(await self._context.auth.get(wallets))
+    async def _look_up(self, wallets: list[PublicKey], app: App | None) -> Answer:
+        trusts = await self._context.auth.get(wallets)
+        return Answer(trusts if app is None else list(map(app.see, wallets, trusts)))
 
     async def decision_get(self, session: LiveSession, body: DecisionRequest) -> Answer:
         """Sign what is known of the session's wallet, with the key that stands for it."""

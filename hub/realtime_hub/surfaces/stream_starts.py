@@ -11,6 +11,7 @@ from typing import Final
 
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.fanout import (
+    offer_unpositioned,
     payment_messages,
     read_at_head,
     trust_change_messages,
@@ -60,11 +61,14 @@ class StreamStarts:
         self._context = context
 
     async def read(
-        self, subscription: Subscription, wallet: PublicKey, since: Position | None
+        self, subscription: Subscription, wallet: PublicKey | None, since: Position | None
     ) -> Replay | State:
-        """Return what a subscription of *wallet* begins with; RequestError when it can't be had."""
+        """Return what a subscription of *wallet* begins with; RequestError when it can't be had.
+
+        Only a backend, which has no wallet, follows no payments.
+        """
         channel = subscription.channel
-        if channel.kind.scope == "trust":
+        if channel.kind.is_trust or wallet is None:
             return await self._trust(subscription, since)
         if channel.kind is ChannelKind.PAY_ONE:
             return await self._payment(subscription, wallet, since)
@@ -75,7 +79,7 @@ class StreamStarts:
         session, number, head = subscription.session, subscription.number, state.head.offset
         cause = GapCause.EPOCH if state.lost is None else state.lost
         gap = Gap(number, since.offset + 1, head, cause)
-        trust = subscription.channel.kind.scope == "trust"
+        trust = subscription.channel.kind.is_trust
         urgency = Urgency.REVOCATION if trust else Urgency.PAYMENT
         messages: list[Message] = [("gap", encode_push(PushType.GAP, number, head, gap))]
         for entry in state.entries:
@@ -98,11 +102,17 @@ class StreamStarts:
                 return replay
         wallets = sorted(subscription.wallets)
         head, trusts = await read_at_head(auth, wallets)
-        entries = [WalletTrust(*pair) for pair in zip(wallets, trusts, strict=True)]
+        entries = [
+            WalletTrust(wallet, subscription.see(wallet, trust))
+            for wallet, trust in zip(wallets, trusts, strict=True)
+        ]
         return State(head, entries, _lost(since, head))
 
     async def _missed_trust(self, subscription: Subscription, since: Position) -> Replay | None:
         auth = self._context.auth
+        app = subscription.session.app
+        if app is not None and any(map(app.touched, subscription.wallets)):
+            return None  # The log doesn't hold what the app's own list did meanwhile.
         head = auth.position()
         if head.offset - since.offset > REPLAY_ENTRIES_MAX:
             return None
@@ -116,9 +126,20 @@ class StreamStarts:
         missed = [
             trust_change_messages(change, subscription)
             for change in changes
-            if change.body.wallet in subscription.wallets
+            if subscription.covers(PublicKey(change.body.wallet))
         ]
         return Replay(head, since.offset, missed)
+
+    async def tell_app_list(self, subscription: Subscription) -> None:
+        """Tell a backend that follows every wallet what its app's own list makes of some."""
+        app = subscription.session.app
+        if app is None or subscription.channel.kind is not ChannelKind.TRUST_ALL:
+            return
+        wallets = sorted({*app.blocked, *app.ended})
+        _, trusts = await read_at_head(self._context.auth, wallets)
+        for wallet, trust in zip(wallets, trusts, strict=True):
+            entry = WalletTrust(wallet, subscription.see(wallet, trust))
+            offer_unpositioned(subscription, entry, now_ms=self._context.clock.now_ms())
 
     async def _payment(
         self, subscription: Subscription, wallet: PublicKey, since: Position | None

@@ -46,10 +46,11 @@ class SubscriptionRequests:
         """Open a subscription."""
         channel = parse_channel(body.channel)
         session.machine.require_scope(channel.kind.scope)
-        wallets = watched(session.wallet, channel, body.wallets)
+        wallet = None if session.seat is not None else session.wallet
+        wallets = watched(wallet, channel, body.wallets)
         subscription = Subscription(session, session.next_sub(), channel, wallets)
         subscription.hold()
-        return self._open(session, subscription, body.position)
+        return self._open(session, subscription, wallet, body.position)
 
     def unsubscribe(self, session: LiveSession, body: UnsubscribeRequest) -> Answer:
         """End a subscription."""
@@ -65,11 +66,16 @@ class SubscriptionRequests:
         session.add_subscription(subscription)
 
     async def _open(
-        self, session: LiveSession, subscription: Subscription, since: Position | None
+        self,
+        session: LiveSession,
+        subscription: Subscription,
+        wallet: PublicKey | None,
+        since: Position | None,
     ) -> Answer:
         self._add(session, subscription)
         try:
-            start = await self._starts.read(subscription, session.wallet, since)
+            start = await self._starts.read(subscription, wallet, since)
+            await self._starts.tell_app_list(subscription)
         except BaseException:
             session.remove_subscription(subscription.number)
             raise
@@ -77,10 +83,20 @@ class SubscriptionRequests:
 
 
 def watched(
-    wallet: PublicKey, channel: Channel, listed: Sequence[bytes] | None
+    wallet: PublicKey | None, channel: Channel, listed: Sequence[bytes] | None
 ) -> frozenset[PublicKey]:
-    """Return whose changes belong to a subscription of *wallet*; RequestError 103."""
+    """Return whose changes belong to a subscription of *wallet*; RequestError 103.
+
+    A backend has no wallet. Where every wallet belongs to it, none is listed.
+    """
+    if channel.kind is ChannelKind.TRUST_ALL:
+        return frozenset()
     if channel.kind is not ChannelKind.TRUST:
+        if wallet is None:
+            raise RequestError(
+                ErrorCode.UNKNOWN_CHANNEL,
+                f"a service session has no wallet for {channel.kind.value}; take trust or trust:*",
+            )
         return frozenset({wallet})
     if not listed:
         raise RequestError(ErrorCode.BAD_MESSAGE, "channel trust needs 1 to 256 wallets")
@@ -89,13 +105,13 @@ def watched(
 
 def _answer(subscription: Subscription, start: Replay | State) -> Answer:
     """Answer with the state, or announce the replay that goes behind the reply."""
-    state = None if isinstance(start, Replay) else [encode_raw(entry) for entry in start.entries]
-    head = start.head
-    reply = SubscribeReply(
-        subscription.number, head.epoch, head.offset, state, recovered=state is None
-    )
+    head, recovered, state = start.head, isinstance(start, Replay), None
+    # Of every wallet there is no state to send: its reader asks as it needs it.
+    if isinstance(start, State) and subscription.channel.kind is not ChannelKind.TRUST_ALL:
+        state = [encode_raw(entry) for entry in start.entries]
+    reply = SubscribeReply(subscription.number, head.epoch, head.offset, state, recovered)
     since, replay = (start.since, start.changes) if isinstance(start, Replay) else (head.offset, ())
-    trust = subscription.channel.kind.scope == "trust"
+    trust = subscription.channel.kind.is_trust
     return Answer(
         reply,
         Urgency.REVOCATION if trust else Urgency.PAYMENT,

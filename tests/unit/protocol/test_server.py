@@ -18,6 +18,7 @@ from realtime_protocol.errors import LocalProtocolError, RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits, TokenBucket
 from realtime_protocol.messages import (
+    AckRequest,
     Challenge,
     ChallengeRequest,
     Empty,
@@ -28,6 +29,7 @@ from realtime_protocol.messages import (
     PushType,
     RequestType,
     Scheme,
+    ServiceRequest,
 )
 from realtime_protocol.server import (
     MESSAGE_TOO_BIG,
@@ -39,6 +41,7 @@ from realtime_protocol.server import (
     Refused,
     RequestSent,
     ServerSession,
+    ServiceSent,
     SessionState,
 )
 
@@ -144,7 +147,7 @@ def test_before_login_only_challenge_and_login_are_taken(kind: RequestType, body
     assert error_of(Bench().send(kind, body)).error.code == ErrorCode.NOT_AUTHENTICATED
 
 
-@pytest.mark.parametrize("kind", [0x06, 0x13, 0x31, 0x3D, 0x3E])
+@pytest.mark.parametrize("kind", [0x07, 0x15, 0x32, 0x3D, 0x3E])
 @pytest.mark.parametrize("logged_in", [False, True])
 def test_a_type_that_is_not_served_is_104(kind: int, logged_in: bool) -> None:
     bench = Bench()
@@ -493,3 +496,33 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
 def test_a_bucket_never_gives_more_than_its_burst_however_long_it_waited() -> None:
     bucket = TokenBucket(10, 3, now_s=0)
     assert [bucket.take(1, now_s=1e6) for _ in range(4)] == [0, 0, 0, 100]
+
+
+# Backends ---------------------------------------------------------------------------------------
+
+
+def open_service(bench: Bench, rate: TokenBucket) -> None:
+    event = bench.send(RequestType.SERVICE, ServiceRequest("rtk_0badcafe_x"))
+    assert isinstance(event, ServiceSent)
+    assert "rtk_" not in repr(event)
+    bench.session.service_proven(
+        event.id, Empty(), scopes=frozenset({"service"}), expires_s=1e9, rate=rate
+    )
+
+
+def test_a_backend_has_the_rate_of_its_key_and_no_wallet() -> None:
+    bench = Bench()
+    open_service(bench, TokenBucket(0.001, 1, now_s=0))
+    assert bench.session.wallet is None
+    assert isinstance(bench.send(RequestType.ACK, AckRequest(1, 1)), RequestSent)
+    assert error_of(bench.send(RequestType.ACK, AckRequest(1, 1))).error.code == 106
+
+
+def test_a_request_without_a_reply_is_settled_once() -> None:
+    bench = Bench()
+    open_service(bench, TokenBucket(9, 9, now_s=0))
+    event = bench.send(RequestType.ACK, AckRequest(1, 1))
+    assert isinstance(event, RequestSent)
+    bench.session.settle(event.id)
+    with pytest.raises(LocalProtocolError):
+        bench.session.settle(event.id)

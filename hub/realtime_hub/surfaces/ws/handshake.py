@@ -41,7 +41,7 @@ def admit(context: HubContext, *, address: str, headers: Headers, now_s: float) 
     registry, settings = context.registry, context.settings
     wait_ms = registry.addresses.try_upgrade(address, now_s=now_s)
     return refuse_for_room(wait_ms=wait_ms, is_full=registry.is_full) or domain_of(
-        headers, origins=settings.origins, without_origin=settings.domain_without_origin
+        headers, origins=settings.origins, without_origin=context.domain_without_origin
     )
 
 

@@ -318,13 +318,14 @@ class WebSocketTransport(asyncio.Protocol):
         """Answer the request to upgrade, which uvicorn has read whole."""
         protocol = ServerProtocol(subprotocols=_SUBPROTOCOLS, logger=frame_logger)
         protocol.receive_data(data)
-        domain = ""
+        domain, from_page = "", False
         for event in protocol.events_received():
             if isinstance(event, Request):
                 domain = self._answer(protocol, event)
+                from_page = "Origin" in event.headers
         self._write_pieces(protocol.data_to_send())
         if protocol.state is OPEN:
-            self._open(domain)
+            self._open(domain, from_page=from_page)
 
     def _answer(self, protocol: ServerProtocol, request: Request) -> str:
         """Accept or refuse; return the domain that the client's users sign for."""
@@ -350,9 +351,14 @@ class WebSocketTransport(asyncio.Protocol):
         self._counted = self._context.registry.addresses.try_connect(self._address, now_s=now_s)
         return self._counted
 
-    def _open(self, domain: str) -> None:
+    def _open(self, domain: str, *, from_page: bool) -> None:
         session = LiveSession(
-            self._context, self, self._serve, address=self._address, domain=domain
+            self._context,
+            self,
+            self._serve,
+            address=self._address,
+            domain=domain,
+            from_page=from_page,
         )
         self._frames = FrameStream(session)
         self._session = session

@@ -180,7 +180,13 @@ async def test_watchers_of_a_change_that_found_no_room_are_closed_4003() -> None
     hub = FakeHub()
     context = hub.context
     small = Fanout(
-        context.registry, hub.auth, hub.payments, hub.clock, context.counters, pending_max=2
+        context.registry,
+        hub.auth,
+        hub.payments,
+        hub.clock,
+        context.counters,
+        context.coverage,
+        pending_max=2,
     )
     async with hub.running():
         client = await watching(hub, BOB, ALICE, address="b")

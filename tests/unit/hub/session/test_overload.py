@@ -30,7 +30,7 @@ def refused(level: Load) -> set[RequestType]:
 def test_quotes_go_first_then_logins_then_replies_and_payments_never() -> None:
     assert refused(Load.CALM) == set()
     assert refused(Load.QUOTES) == {RequestType.QUOTE_OPEN}
-    logins = {RequestType.CHALLENGE, RequestType.LOGIN, RequestType.REFRESH}
+    logins = {RequestType.CHALLENGE, RequestType.LOGIN, RequestType.REFRESH, RequestType.VERIFY}
     assert refused(Load.LOGINS) == {RequestType.QUOTE_OPEN} | logins
     served = set(RequestType) - refused(Load.REPLIES)
     assert {RequestType.PAY, RequestType.PAYMENT_GET, RequestType.PING} <= served

@@ -208,7 +208,7 @@ async def test_what_an_administrator_sees_of_a_session_holds_no_secret() -> None
         assert seen["address"] == "192.0.2.1"
         assert set(seen) == {
             "sid", "state", "wallet", "address", "age_s", "subscriptions", "quotes",
-            "queued", "queued_bytes",
+            "queued", "queued_bytes", "app", "api_key",
         }  # fmt: skip
         assert seen["queued"] == {"revocation": 0, "payment": 0, "reply": 0, "quote": 0}
 

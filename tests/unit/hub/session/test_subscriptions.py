@@ -4,6 +4,7 @@ from collections.abc import Hashable
 
 import pytest
 
+from realtime_hub.apps.model import App
 from realtime_hub.session.outbox import Urgency
 from realtime_hub.session.subscriptions import (
     HELD_MAX,
@@ -18,6 +19,8 @@ from realtime_protocol.errors import RequestError
 
 class Recorder:
     """A session that notes what it is given."""
+
+    app: App | None = None
 
     def __init__(self) -> None:
         self.pushed: list[tuple[bytes, Hashable]] = []
@@ -57,10 +60,13 @@ def test_an_unknown_channel_is_221(name: str) -> None:
     assert caught.value.code is ErrorCode.UNKNOWN_CHANNEL
 
 
-def test_the_channel_of_services_is_102() -> None:
-    with pytest.raises(RequestError) as caught:
-        parse_channel("trust:*")
-    assert caught.value.code is ErrorCode.FORBIDDEN_SCOPE
+def test_every_channel_but_those_of_payments_brings_trust() -> None:
+    scopes = {kind: kind.scope for kind in ChannelKind if kind.is_trust}
+    assert scopes == {
+        ChannelKind.TRUST_OWN: "trust",
+        ChannelKind.TRUST: "trust",
+        ChannelKind.TRUST_ALL: "service",
+    }
 
 
 def test_a_change_is_sent_once_under_a_key_of_the_subscription() -> None:

@@ -2,11 +2,15 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from app_fakes import SHOP, TOKEN, api_key, fake_apps
 from asgi import Answer, call
+from fakes import FakeClock
+from realtime_hub.apps.service import Apps
 from realtime_hub.auth.decisions import SignedDecision
 from realtime_hub.auth.model import VerifiedWallet
 from realtime_hub.readiness import Readiness
@@ -19,7 +23,7 @@ from realtime_protocol.decision import (
     sign_decision,
 )
 from realtime_protocol.errors import RequestError
-from realtime_protocol.identity import PublicKey, encode_identity
+from realtime_protocol.identity import PublicKey, encode_identity, parse_identity
 from realtime_protocol.messages import Scheme, Trust, TrustReason, TrustStatus, TrustTier
 from realtime_protocol.session_key import session_public_key
 
@@ -76,14 +80,20 @@ class FakeDecisions:
         self.refusal: Exception | None = None
 
     async def issue(
-        self, wallet: PublicKey, *, audience: str, nonce: str | None = None
+        self,
+        wallet: PublicKey,
+        *,
+        audience: str,
+        nonce: str | None = None,
+        see: Callable[[PublicKey, Trust], Trust] | None = None,
     ) -> SignedDecision:
         if self.refusal:
             raise self.refusal
+        trust = TRUST if see is None else see(wallet, TRUST)
         decision = Decision(
             wallet=wallet,
-            status=TRUST.status,
-            score=TRUST.score,
+            status=trust.status,
+            score=trust.score,
             seq=7,
             epoch=bytes(8),
             issued_ms=1,
@@ -103,7 +113,12 @@ def decisions() -> FakeDecisions:
 
 
 @pytest.fixture
-def app(auth: FakeAuth, decisions: FakeDecisions) -> Any:
+def apps() -> Apps:
+    return fake_apps(FakeClock(), api_key(requests_per_s=2))[0]
+
+
+@pytest.fixture
+def app(auth: FakeAuth, decisions: FakeDecisions, apps: Apps) -> Any:
     return build_rest_app(
         RestContext(
             auth=auth,
@@ -111,6 +126,7 @@ def app(auth: FakeAuth, decisions: FakeDecisions) -> Any:
             uri="ws://127.0.0.1:8080/v1",
             domain_without_origin="127.0.0.1:8080",
             origins={"https://app.example": "app.example"},
+            apps=apps,
             readiness=lambda: Readiness(False, {"chain": "no node answers"}),
             admit=lambda _address: None,
         )
@@ -305,3 +321,53 @@ async def test_a_verified_wallet_gets_a_decision_for_the_domain_and_the_nonce(
     assert (answer.status, answer.json()["decision"]) == (200, None)
     decisions.refusal = RequestError(ErrorCode.BAD_MESSAGE)
     assert (await post(app, "/api/v1/verify", body)).status == 400
+
+
+# API keys ---------------------------------------------------------------------------------------
+
+KEYED = {"authorization": f"Bearer {TOKEN}"}
+
+
+async def test_a_backend_asks_challenges_for_its_apps_domain_alone(
+    app: Any, auth: FakeAuth
+) -> None:
+    answer = await post(app, "/api/v1/challenge", {"wallet": IDENTITY}, **KEYED)
+    assert answer.status == 200
+    assert auth.asked[-1][2] == "shop.example"
+    body = {"wallet": IDENTITY, "domain": "app.example"}
+    answer = await post(app, "/api/v1/challenge", body, **KEYED)
+    assert answer.json()["code"] == ErrorCode.DOMAIN_MISMATCH
+
+
+async def test_an_api_key_has_its_own_rate(app: Any) -> None:
+    for _ in range(4):
+        assert (await call(app, "GET", f"/api/v1/status/{IDENTITY}", headers=KEYED)).status == 200
+    answer = await call(app, "GET", f"/api/v1/status/{IDENTITY}", headers=KEYED)
+    assert answer.status == 429
+    assert answer.json()["retry_after_ms"] == 500
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"authorization": "Bearer rtk_wrong"}, 401),
+        ({**KEYED, "origin": "https://app.example"}, 403),
+    ],
+)
+async def test_wrong_keys_and_keys_in_pages_are_refused(
+    app: Any, headers: dict[str, str], status: int
+) -> None:
+    answer = await call(app, "GET", f"/api/v1/status/{IDENTITY}", headers=headers)
+    assert answer.status == status
+
+
+async def test_an_apps_block_is_in_its_own_answers_only(app: Any, apps: Apps) -> None:
+    shop = apps.named(SHOP)
+    assert shop is not None
+    apps.block(shop, parse_identity(IDENTITY), reason=7)
+    answer = await call(app, "GET", f"/api/v1/status/{IDENTITY}", headers=KEYED)
+    assert (answer.json()["status"], answer.json()["reason"]) == ("BLOCKED", "blocked_by_app")
+    path = f"/api/v1/decision/{IDENTITY}?audience=door-7"
+    assert (await call(app, "GET", path, headers=KEYED)).json()["status"] == "BLOCKED"
+    answer = await call(app, "GET", f"/api/v1/status/{IDENTITY}")
+    assert answer.json()["status"] == "ACTIVE"

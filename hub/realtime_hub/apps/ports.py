@@ -1,0 +1,30 @@
+"""What the apps need of their store."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from realtime_hub.apps.model import ApiKey, AppBlock
+
+
+class AppStore(Protocol):
+    """Keys and block lists, kept in a file that several processes may share."""
+
+    def version(self) -> int:
+        """Return a number that changes when another process wrote."""
+        ...
+
+    def keys(self) -> Sequence[ApiKey]:
+        """Return every key, those included that are not good any more."""
+        ...
+
+    def blocks(self) -> Sequence[AppBlock]:
+        """Return every block of every app, and those that ended not long ago."""
+        ...
+
+    def put_block(self, block: AppBlock) -> None:
+        """Keep a block; it replaces the one of the same app and wallet. ValueError when full."""
+        ...
+
+    def end_block(self, app: str, wallet: bytes, *, at_ms: int) -> bool:
+        """Take a block back; False when there was none."""
+        ...
