@@ -27,6 +27,8 @@ from ws_hub import ALICE, BOB, GOOD_SIGNATURE, ServedHub, served_hub
 LOGIN = encode_request(RequestType.LOGIN, 1, LoginRequest(Scheme.WC, ALICE, GOOD_SIGNATURE, []))
 CROWD = Limits(
     requests_per_s=100_000,
+    requests_per_ip_per_s=100_000,
+    requests_per_wallet_per_s=100_000,
     requests_burst=100_000,
     upgrades_per_ip_per_s=1_000,
     sessions_per_ip_max=1_000,

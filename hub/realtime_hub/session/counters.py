@@ -16,23 +16,26 @@ class SessionCounters:
         """Requests answered since the metrics were last read, by type: add to it."""
         self._refused: Counter[tuple[int, ErrorCode]] = Counter()
         self._pushes: Counter[PushType] = Counter()
+        self._closes: Counter[int] = Counter()
+        self._connections = 0
+        self._sessions = 0
         metrics.before_reading(self._report)
 
     def connected(self) -> None:
         """A WebSocket connection is open."""
-        self._metrics.connections.inc()
+        self._connections += 1
 
     def disconnected(self) -> None:
         """A WebSocket connection is gone."""
-        self._metrics.connections.dec()
+        self._connections -= 1
 
     def logged_in(self) -> None:
         """A session is open."""
-        self._metrics.sessions.inc()
+        self._sessions += 1
 
     def logged_out(self) -> None:
         """A session ended."""
-        self._metrics.sessions.dec()
+        self._sessions -= 1
 
     def login(self, outcome: ErrorCode | None) -> None:
         """A login was decided; None: it was proven."""
@@ -56,11 +59,7 @@ class SessionCounters:
 
     def closed(self, code: int) -> None:
         """The hub closed a connection."""
-        try:
-            name = CloseCode(code).wire_name  # type: ignore[call-arg]  # looks up by value
-        except ValueError:
-            name = str(code)
-        self._metrics.closes.labels(name).inc()
+        self._closes[code] += 1
 
     def _report(self) -> None:
         """Tell the metrics what came since the last time."""
@@ -69,17 +68,29 @@ class SessionCounters:
             if number:
                 requests.labels(_type_name(kind), _name(None)).inc(number)
                 self.served[kind] = 0
-        for (kind, code), number in self._refused.items():
-            requests.labels(_type_name(kind), _name(code)).inc(number)
+        for (kind, error), number in self._refused.items():
+            requests.labels(_type_name(kind), _name(error)).inc(number)
         for push, number in self._pushes.items():
             self._metrics.pushes.labels(push.name.lower()).inc(number)
+        for code, number in self._closes.items():
+            self._metrics.closes.labels(_close_name(code)).inc(number)
+        self._metrics.connections.set(self._connections)
+        self._metrics.sessions.set(self._sessions)
         self._refused.clear()
         self._pushes.clear()
+        self._closes.clear()
 
 
 def _type_name(kind: int) -> str:
     known = kind in RequestType.__members__.values()
     return RequestType(kind).name.lower() if known else "unknown"
+
+
+def _close_name(code: int) -> str:
+    try:
+        return CloseCode(code).wire_name  # type: ignore[call-arg]  # looks up by value
+    except ValueError:
+        return str(code)
 
 
 def _name(outcome: ErrorCode | None) -> str:
