@@ -18,6 +18,7 @@ from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.auth.model import LogEntry, TrustChange
 from realtime_hub.auth.ports import LogBegin
 from realtime_hub.auth.service import AuthService
+from realtime_hub.auth.source_feed import chain_draft
 from realtime_hub.auth.stewardship import ForgetfulMemory, Stewardship
 from realtime_hub.auth.trust import TrustBook
 from realtime_hub.metrics import Metrics
@@ -281,7 +282,7 @@ class WorldHub:
     async def change(self, wallet: PublicKey, score: int) -> None:
         """Let the chain give a wallet another score."""
         changed = record(wallet, score=score, sequence=score + 1)
-        await self.log.append(self.book._chain_draft(changed))
+        await self.log.append(chain_draft(changed, now_ms=self.context.clock.now_ms()))
 
     def client(self) -> "WorldClient":
         return WorldClient(Client(cast(Any, self)))

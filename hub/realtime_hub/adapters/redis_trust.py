@@ -401,7 +401,8 @@ class RedisTrustLog:
         keys = self._keys()
         await asked(
             self._script_rotate(
-                keys=[keys.epoch, keys.log, keys.chain], args=[self._epoch, chain_sequence]
+                keys=[keys.epoch, keys.log, keys.chain],
+                args=[self._epoch, chain_sequence, self._limits.replay_entries_max],
             )
         )
 

@@ -81,15 +81,25 @@ redis.call('DEL', KEYS[1])
 local head = head_of(KEYS[2])
 if head == 0 then
   redis.call('DEL', KEYS[2])
-else
-  redis.call('XSETID', KEYS[2], head .. '-0')
+  return 1
+end
+local info = redis.call('XINFO', 'STREAM', KEYS[2])
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' and info[i + 1] ~= head .. '-0' then
+    local kept = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ARGV[3])
+    redis.call('DEL', KEYS[2])
+    for j = #kept, 1, -1 do
+      redis.call('XADD', KEYS[2], kept[j][1], unpack(kept[j][2]))
+    end
+  end
 end
 return 1
 """
 )
-"""Keys: epoch, log, chain sequence. Arguments: the epoch that is over, and the chain sequence that
-stands from now on (empty: as it is). Whoever reads next begins another epoch, behind the newest
-entry that is left."""
+"""Keys: epoch, log, chain sequence. Arguments: the epoch that is over, the chain sequence that
+stands from now on (empty: as it is), entries kept. Whoever reads next begins another epoch, behind
+the newest entry that is left: a stream that lost its end is made anew, or it would take no entry in
+the place of the lost ones."""
 
 TRIM: Final = (
     _HEAD

@@ -14,7 +14,6 @@ from realtime_hub.auth.model import EntryKind, LogEntry, Overlay, TrustChange, T
 from realtime_hub.auth.ports import (
     CachedRecord,
     LogUnavailable,
-    SourceUnavailable,
     TrustCache,
     TrustLog,
     TrustSource,
@@ -23,6 +22,7 @@ from realtime_hub.auth.recent_entries import RecentEntries
 from realtime_hub.auth.refresh import RefreshQueue
 from realtime_hub.auth.shared_cache import SharedCache
 from realtime_hub.auth.shared_run import SharedRun
+from realtime_hub.auth.source_feed import SourceFeed
 from realtime_hub.auth.standing import Effective, Standing, unavailable
 from realtime_hub.auth.stewardship import Stewardship
 from realtime_hub.auth.tiers import Found, TierReader
@@ -40,16 +40,9 @@ from realtime_protocol.messages import (
     TrustStatus,
     TrustTier,
 )
-from realtime_protocol.qubic.contract_abi import ContractInfo
 
 logger = logging.getLogger(__name__)
 
-CHANGES_ROUNDS_MAX: Final = 64
-"""Calls for changes in one go, 256 changes each; what is left comes at the next tick."""
-FEED_PATIENCE_S: Final = 1.0
-"""A change that is listed for longer and isn't in the log is appended out of turn."""
-POLL_S: Final = 1.0
-"""Changes are looked for at each tick, and this often when no tick is heard of."""
 REMEMBERED_MS: Final = 300_000
 """How old trust may be that small payments go on while it can't be read."""
 REFRESH_EVERY_S: Final = 0.1
@@ -91,12 +84,17 @@ class TrustBook:
         """Called when the log began anew: pending changes must be appended to it again."""
         self.doubt_listeners: list[Callable[[], None]] = []
         """Called when changes may never have come out of the log: what was told may be wrong."""
-        self.contract_admin: PublicKey | None = None
         self._log = log
-        self._source = source
         self._clock = clock
         self._stewardship = stewardship
-        self._chain_trouble = chain_trouble
+        self._feed = SourceFeed(
+            log=log,
+            source=source,
+            clock=clock,
+            stewardship=stewardship,
+            chain_trouble=chain_trouble,
+            on_trouble=self._look_again,
+        )
         self._limits = limits = limits or TrustLimits()
         self._memory = WalletMemory(wallets_max=limits.wallets_max, ttl_ms=limits.ttl_ms)
         self._refresh = RefreshQueue(
@@ -105,27 +103,23 @@ class TrustBook:
         self._cache = SharedCache(cache, clock, timeout_s=limits.cache_timeout_s)
         self._tiers = TierReader(
             cache=self._cache,
-            statuses=self._ask_source,
+            statuses=self._feed.statuses,
             clock=clock,
             take_cached=self._take_cached,
             take_record=self._take_record,
             source_timeout_s=limits.source_timeout_s,
         )
         self._pending: dict[PublicKey, Overlay] = {}
-        self._sequence: int | None = None
-        """The contract's changes up to here have been appended to the log, by whomever."""
-        self._delivered_sequence: int | None = None
-        """The contract's changes up to here have come back out of the log."""
-        self._behind_since_s: float | None = None
-        """Since when the source lists changes that nobody has appended."""
-        self._contract_trouble: str | None = "the TurboAuth contract hasn't answered yet"
-        self._unwritten: str | None = None
         self._began = False
         self._vouched_ms: int | None = None
         """The last millisecond at which nothing stood in the way."""
-        self._ticked = asyncio.Event()
         self._catch_up = SharedRun(log.catch_up)
         self._recent = RecentEntries()
+
+    @property
+    def contract_admin(self) -> PublicKey | None:
+        """Whom the source obeys; None while that isn't known."""
+        return self._feed.contract_admin
 
     @property
     def proposed_admin(self) -> PublicKey | None:
@@ -137,14 +131,15 @@ class TrustBook:
     @property
     def trouble(self) -> str | None:
         """What stands between this hub and vouching for its answers; None when nothing does."""
-        return (
-            self._log.trouble or self._chain_trouble() or self._contract_trouble or self._unwritten
-        )
+        return self._log.trouble or self._feed.trouble
 
     @property
     def backbone_ok(self) -> bool:
         """Whether this hub can vouch for its answers."""
         return self.trouble is None
+
+    def _look_again(self) -> None:
+        self._vouched_ms = None
 
     def peek(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
         """Answer from L1 at once; None when that doesn't cover every wallet."""
@@ -295,13 +290,13 @@ class TrustBook:
 
     def on_tick(self, _processed: object) -> None:
         """Tell that the chain moved on."""
-        self._ticked.set()
+        self._feed.on_tick()
 
     async def run(self) -> None:
         """Follow the log and the contract for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._log.follow(self._apply, self._begin), name="trust log")
-            group.create_task(self._follow_contract(), name="trust contract")
+            group.create_task(self._feed.run(), name="trust source")
             group.create_task(self._tiers.run(), name="trust tiers")
             group.create_task(self._refresh_ahead(), name="trust refresh")
 
@@ -311,110 +306,6 @@ class TrustBook:
             if self.backbone_ok:
                 for wallet in self._refresh.due(self._clock.now_ms()):
                     self._tiers.begin(wallet)
-
-    async def _follow_contract(self) -> None:
-        while True:
-            try:
-                await self._read_changes()
-            except SourceUnavailable as error:
-                self._note_contract(str(error))
-            except LogUnavailable as error:
-                # What other hubs can't hear of, this one can't vouch for.
-                self._unwritten = f"changes wait for the trust log: {error}"
-                logger.warning("%s", self._unwritten)
-            else:
-                self._unwritten = None
-            self._ticked.clear()
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._ticked.wait()
-            except TimeoutError:
-                pass
-
-    async def _read_changes(self) -> None:
-        source = self._source
-        if source is None:
-            raise SourceUnavailable("no source of trust is configured; see hub.trust_source")
-        if self._chain_trouble() is not None:
-            return
-        info = self._require_ours(await source.info())
-        if self._delivered_sequence is None:
-            # What came before this hub is nothing that it has missed.
-            self._delivered_sequence = await self._first_sequence(info)
-        self._note_contract(None)
-        if not await self._feeds(info.last_sequence):
-            self._sequence = None  # Others go on meanwhile; at its turn it begins where they are.
-            return
-        if self._sequence is None:
-            self._sequence = await self._first_sequence(info)
-        for _ in range(CHANGES_ROUNDS_MAX):
-            if self._sequence >= info.last_sequence:
-                return
-            found = await source.changes(self._sequence)
-            if found.overrun:
-                logger.warning("the source no longer lists changes after %d", self._sequence)
-                await self._log.skip_to(found.last_sequence)
-                return
-            for record in found.changes:
-                await self._log.append(self._chain_draft(record))
-                self._sequence = record.chain_sequence
-            if not found.changes:
-                return
-
-    async def _feeds(self, listed_sequence: int) -> bool:
-        """Tell whether this hub appends now: at its turn, or when who has it doesn't."""
-        try:
-            its_turn = await self._log.take_turn()
-        except LogUnavailable:
-            its_turn = False  # A full Redis refuses even this; a change decides whether it matters.
-        now_s = self._clock.monotonic_s()
-        if its_turn or listed_sequence <= (self._delivered_sequence or 0):
-            self._behind_since_s = None
-            return its_turn
-        self._behind_since_s = self._behind_since_s or now_s
-        return now_s - self._behind_since_s > FEED_PATIENCE_S
-
-    async def _first_sequence(self, info: ContractInfo) -> int:
-        """Return from where on the log wants the contract's changes."""
-        known = await self._log.chain_sequence()
-        if known is not None and known <= info.last_sequence:
-            return known
-        # An emptied log: what never came out of it is appended again.
-        return info.last_sequence if self._delivered_sequence is None else self._delivered_sequence
-
-    def _require_ours(self, info: ContractInfo) -> ContractInfo:
-        """The source counts only when it is TurboAuth, of our ABI, under our administrator."""
-        trouble = self._stewardship.judge(info)
-        if trouble is not None:
-            raise SourceUnavailable(trouble)
-        self.contract_admin = PublicKey(info.admin)
-        return info
-
-    def _note_contract(self, trouble: str | None) -> None:
-        if trouble != self._contract_trouble:
-            level = logging.INFO if trouble is None else logging.WARNING
-            logger.log(level, "TurboAuth contract: %s", trouble or "followed")
-        self._contract_trouble = trouble
-        self._vouched_ms = None
-        if trouble is not None:
-            self.contract_admin = None
-
-    def _chain_draft(self, record: TrustRecord) -> LogEntry:
-        return LogEntry(
-            log_seq=0,
-            kind=EntryKind.CHAIN,
-            wallet=record.wallet,
-            status=record.status,
-            score=record.score,
-            reason=record.reason,
-            initiator=Initiator.CHAIN,
-            event_ms=self._clock.now_ms(),
-            chain_sequence=record.chain_sequence,
-            target_tick=record.updated_tick,
-            digest=b"",
-            previous_hash=b"",
-            mac=b"",
-        )
 
     def _apply(self, entry: LogEntry) -> None:
         """Take one entry of the log: memory first, then whoever listens."""
@@ -428,7 +319,7 @@ class TrustBook:
             # An entry may be read long after it was written: its word is as old as that.
             read_ms = min(entry.event_ms, self._clock.now_ms())
             held = held.absorb(entry.record, verified_ms=max(held.verified_ms, read_ms))
-            self._delivered_sequence = max(self._delivered_sequence or 0, entry.chain_sequence)
+            self._feed.delivered(entry.chain_sequence)
         elif entry.kind is EntryKind.PENDING:
             held = replace(held, overlay=entry.overlay)
         elif held.overlay is not None and held.overlay.digest == entry.digest:
@@ -454,8 +345,7 @@ class TrustBook:
         for change in told.values():
             self._tell(change)
         if began_before:
-            self._sequence = None
-            self._ticked.set()
+            self._feed.begin_anew()
             for listener in self.reset_listeners:
                 listener()
 
@@ -536,13 +426,6 @@ class TrustBook:
     def _take_record(self, wallet: PublicKey, record: TrustRecord | None, read_ms: int) -> Found:
         standing = self._absorb(wallet, record, verified_ms=read_ms)
         return Found(TrustTier.L3, standing, self._log.position())
-
-    async def _ask_source(
-        self, wallets: Sequence[PublicKey]
-    ) -> Mapping[PublicKey, TrustRecord | None]:
-        if self._source is None or self.contract_admin is None:
-            raise SourceUnavailable("no source of trust counts now")
-        return await self._source.statuses(wallets)
 
     def _stale(self, wallet: PublicKey) -> Trust:
         """Nobody answered: a block still stands, anything else is unknown."""

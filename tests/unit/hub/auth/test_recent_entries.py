@@ -2,6 +2,7 @@
 
 from realtime_hub.auth.model import EntryKind, LogEntry
 from realtime_hub.auth.recent_entries import RecentEntries
+from realtime_hub.auth.source_feed import chain_draft
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Initiator, TrustStatus
 from trust_fakes import ALICE, TrustBench, record
@@ -43,7 +44,7 @@ async def test_the_book_replays_what_is_recent_without_reading_the_log() -> None
     begin = bench.book.position()
     for number in range(1, 4):
         bench.log._deliver = bench.book._apply
-        await bench.log.append(bench.book._chain_draft(record(sequence=number)))
+        await bench.log.append(chain_draft(record(sequence=number), now_ms=1))
     bench.log._entries.clear()
     changes = await bench.book.changes_since(begin)
     assert changes is not None

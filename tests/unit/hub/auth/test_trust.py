@@ -423,12 +423,12 @@ async def test_changes_are_appended_by_the_hub_whose_turn_it_is(
     bench = TrustBench()
     turn = TurnOfOthers()
     monkeypatch.setattr(bench.log, "take_turn", turn)
-    await bench.book._read_changes()
+    await bench.book._feed.feed()
     bench.source.write(record())
-    await bench.book._read_changes()
+    await bench.book._feed.feed()
     assert bench.log.position().offset == 0
     turn.mine = True
-    await bench.book._read_changes()
+    await bench.book._feed.feed()
     assert bench.log.position().offset == 1
 
 
@@ -437,9 +437,9 @@ async def test_a_change_that_the_hub_at_its_turn_leaves_out_is_appended_out_of_t
 ) -> None:
     bench = TrustBench()
     monkeypatch.setattr(bench.log, "take_turn", TurnOfOthers())
-    await bench.book._read_changes()
+    await bench.book._feed.feed()
     bench.source.write(record())
-    await bench.book._read_changes()
+    await bench.book._feed.feed()
     bench.clock.advance_ms(1_001)
-    await bench.book._read_changes()
+    await bench.book._feed.feed()
     assert bench.log.position().offset == 1

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from realtime_hub.auth.standing import Standing
 from realtime_hub.auth.wallet_memory import WalletMemory
 from realtime_protocol.identity import PublicKey
@@ -64,6 +66,13 @@ def hot_hits(kept: WalletMemory, *, strangers: int, hot: int, hot_share: float) 
 
 def test_strangers_do_not_push_out_wallets_in_use() -> None:
     assert hot_hits(memory(1_000), strangers=20_000, hot=600, hot_share=0.2) >= 0.95
+
+
+@pytest.mark.slow
+def test_a13_a_million_strangers_leave_the_wallets_in_use_there() -> None:
+    kept = memory(20_000)
+    assert hot_hits(kept, strangers=1_000_000, hot=10_000, hot_share=0.3) >= 0.95
+    assert len(kept) <= 20_000
 
 
 def test_a_wallet_that_comes_back_soon_is_let_into_the_long_queue() -> None:
