@@ -80,6 +80,8 @@ from realtime_protocol.messages import (
     SessionsListReply,
     SessionsListRequest,
     SignedText,
+    SpendGetReply,
+    SpendGetRequest,
     SpendTerms,
     SubscribeReply,
     SubscribeRequest,
@@ -284,6 +286,7 @@ REQUEST_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("login.request.key", R.LOGIN, 16, LOGIN_BY_KEY),
     ("keys.list.request", R.KEYS_LIST, 17, KeysListRequest()),
     ("keys.revoke.request.one", R.KEYS_REVOKE, 18, KeysRevokeRequest(OTHER)),
+    ("spend.get.request", R.SPEND_GET, 20, SpendGetRequest(OTHER)),
     ("keys.revoke.request.all", R.KEYS_REVOKE, 19, KeysRevokeRequest()),
 ]
 REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
@@ -362,6 +365,12 @@ REPLY_SAMPLES: Final[list[tuple[str, RequestType, int, object]]] = [
     ("drain.reply", R.DRAIN, 18, Empty()),
     ("keys.list.reply", R.KEYS_LIST, 17, KeysListReply([GRANTED_KEY, GRANTED_TO_SPEND])),
     ("keys.list.reply.none", R.KEYS_LIST, 17, KeysListReply([])),
+    (
+        "spend.get.reply",
+        R.SPEND_GET,
+        20,
+        SpendGetReply(1_000, 1_790_003_600_000, 250, 750, 100, 1_000_123),
+    ),
     ("keys.revoke.reply", R.KEYS_REVOKE, 18, KeysRevokeReply(1)),
 ]
 P = PushType

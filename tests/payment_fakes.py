@@ -162,6 +162,8 @@ class FakeTrust:
     gate: asyncio.Event | None = None
     asked: int = 0
     memory: Trust | None = None
+    of: dict[PublicKey, Trust] = field(default_factory=dict)
+    """Of wallets that are trusted otherwise than the rest."""
 
     def remembered(self, wallet: PublicKey) -> Trust | None:
         """Return what a test put there."""
@@ -170,7 +172,7 @@ class FakeTrust:
     async def fresh(self, wallet: PublicKey) -> Trust:
         """Return the trust as it is when asked."""
         self.asked += 1
-        trust = self.trust
+        trust = self.of.get(wallet, self.trust)
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:

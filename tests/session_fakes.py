@@ -14,7 +14,7 @@ from realtime_hub.adapters.memory_resumes import MemoryResumes
 from realtime_hub.auth.grants import Grant
 from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.metrics import Metrics
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.session import LiveSession
@@ -59,6 +59,7 @@ from realtime_protocol.messages import (
     ResumeSub,
     Scheme,
     ServiceRequest,
+    SpendGetReply,
     Trust,
     TrustChanged,
     TrustChangeState,
@@ -257,10 +258,20 @@ class FakePayments:
     epoch: bytes = b"journal1"
     failure: Exception | None = None
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+    spenders: list[Spender | None] = field(default_factory=list)
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        return SpendGetReply(spender.max_qu, spender.until_ms, 0, 0, 0, 0)
+
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
         return PrepareReply(bytes(80), 7, request.quote_id or bytes(16), 1)
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
+        self.spenders.append(spender)
         if self.failure is not None:
             raise self.failure
         # As the real one: the state is published before the answer returns.

@@ -23,7 +23,7 @@ from realtime_hub.auth.grants import Grant
 from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.http_server import bind, build_server
 from realtime_hub.metrics import Metrics
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context
 from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.housekeeping import Housekeeping
@@ -61,6 +61,7 @@ from realtime_protocol.messages import (
     Quote,
     RequestType,
     Scheme,
+    SpendGetReply,
     SubscribeReply,
     SubscribeRequest,
     Trust,
@@ -237,10 +238,20 @@ class FakePayments:
     offset: int = 0
     statuses: dict[bytes, PaymentStatus] = field(default_factory=dict)
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+    spenders: list[Spender | None] = field(default_factory=list)
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        return SpendGetReply(spender.max_qu, spender.until_ms, 0, 0, 0, 0)
+
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
         return PrepareReply(b"\x00" * 80, 1_000_010, b"\x11" * 16, 1)
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
+        self.spenders.append(spender)
         self.tell(payer, status_of(request.idem, PaymentState.ACCEPTED))
         await asyncio.sleep(0)
         return PayReply(request.idem, PaymentState.ACCEPTED, request.attempt)

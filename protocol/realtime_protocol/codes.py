@@ -62,6 +62,7 @@ class ErrorCode(IntEnum):
     INSUFFICIENT_BALANCE = 308, False, "The balance less what is held does not cover the amount."
     ROUTE_NOT_EXECUTABLE = 309, False, "Choose a route whose quote says executable."
     OUTCOME_UNKNOWN = 310, False, "Ask payment.get for the outcome; never send again."
+    SPEND_LIMIT = 311, False, "Pay from the wallet, or have it sign for more or for longer."
 
 
 class CloseCode(IntEnum):

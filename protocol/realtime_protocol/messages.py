@@ -61,6 +61,7 @@ class RequestType(IntEnum):
     PAY = 0x22
     PAYMENT_GET = 0x23
     PAY_PREPARE = 0x24
+    SPEND_GET = 0x25
     PING = 0x30
     ACK = 0x31
     TRUST_SET = 0x38
@@ -570,6 +571,27 @@ class KeysRevokeReply(Body, frozen=True):
     revoked: Uint
 
 
+class SpendGetRequest(Body, frozen=True):
+    """Ask what may still be spent from a wallet that this session's key may spend from."""
+
+    wallet: Key
+
+
+class SpendGetReply(Body, frozen=True):
+    """The terms that were signed, what was spent of them, and what the wallet holds.
+
+    *spent_qu* counts what was accepted and did not turn out dead; *held_qu* is kept for what is
+    under way, out of *balance_qu*, which is as of *tick*.
+    """
+
+    max_qu: AmountQu
+    until_ms: Uint
+    spent_qu: Uint
+    balance_qu: Uint
+    held_qu: Uint
+    tick: Uint32
+
+
 class PingRequest(Body, frozen=True):
     """Ask for a sign of life."""
 
@@ -722,6 +744,7 @@ REQUESTS: Final[dict[RequestType, tuple[Any, Any]]] = {
     RequestType.PAY_PREPARE: (PrepareRequest, PrepareReply),
     RequestType.PAY: (PayRequest, PayReply),
     RequestType.PAYMENT_GET: (PaymentGetRequest, PaymentStatus),
+    RequestType.SPEND_GET: (SpendGetRequest, SpendGetReply),
     RequestType.PING: (PingRequest, PingReply),
     RequestType.ACK: (AckRequest, Empty),
     RequestType.TRUST_SET: (TrustSetRequest, TrustSetReply),

@@ -84,6 +84,7 @@ SCOPE_OF: Final[Mapping[RequestType, str]] = {
     RequestType.PAY_PREPARE: "pay",
     RequestType.PAY: "pay",
     RequestType.PAYMENT_GET: "pay",
+    RequestType.SPEND_GET: "pay",
     RequestType.TRUST_SET: "admin",
     RequestType.SESSIONS_LIST: "admin",
     RequestType.DRAIN: "admin",

@@ -9,9 +9,11 @@ from redis.asyncio import Redis
 from delegation_fakes import key_login
 from realtime_hub.adapters.redis_grants import RedisGrants
 from realtime_hub.adapters.redis_servers import connect
+from realtime_hub.pay.model import PaymentChange
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import RequestError
-from realtime_protocol.login_resources import encode_key, encode_scope
+from realtime_protocol.identity import PublicKey
+from realtime_protocol.login_resources import encode_key, encode_scope, encode_spend
 from realtime_protocol.messages import (
     ChallengeRequest,
     KeysListReply,
@@ -20,11 +22,16 @@ from realtime_protocol.messages import (
     KeysRevokeRequest,
     LoginReply,
     LoginRequest,
+    PaymentState,
+    PayRequest,
     PingRequest,
+    PushType,
     RequestType,
     ResumeReply,
     ResumeRequest,
     Scheme,
+    SpendGetRequest,
+    SpendTerms,
     TrustStatus,
 )
 from realtime_protocol.session_key import (
@@ -34,10 +41,11 @@ from realtime_protocol.session_key import (
     sign_with_session_key,
 )
 from redis_fixture import RedisServer, running_redis
-from ws_hub import ALICE, GOOD_SIGNATURE, Client, ServedHub, served_hub
+from ws_hub import ALICE, BOB, GOOD_SIGNATURE, Client, ServedHub, served_hub, status_of
 
 SEED, OTHER_SEED = b"\x21" * 32, b"\x22" * 32
 FAR_AWAY_MS = 4_102_444_800_000
+SPENDING = PublicKey(b"\x5b" * 32)
 KEY, OTHER_KEY = session_public_key(SEED), session_public_key(OTHER_SEED)
 
 
@@ -207,6 +215,53 @@ async def test_a_session_ends_when_the_key_on_which_it_stands_runs_out() -> None
         assert reply.session_exp_ms == until_ms
         await hub.pass_time(60_000)
         assert (await client.closed())[0] == CloseCode.SESSION_EXPIRED
+
+
+def spend_line(hub: ServedHub) -> str:
+    until_ms = hub.clock.now_ms() + 60_000
+    return encode_spend(SPENDING, max_qu=1_000, until_ms=until_ms)
+
+
+def pay_from(source: bytes) -> PayRequest:
+    return PayRequest(source[:16], b"q" * 16, source + bytes(144 - 32), 1)
+
+
+async def test_a_key_spends_from_the_wallets_that_were_signed_for_and_no_others() -> None:
+    async with served_hub() as hub:
+        async with hub.client() as first:
+            await grant(first, key_line(hub), spend_line(hub))
+            [listed] = (await first.ask(RequestType.KEYS_LIST, KeysListRequest())).keys
+            assert listed.spends == [SpendTerms(SPENDING, 1_000, hub.clock.now_ms() + 60_000)]
+        async with hub.client() as by_key:
+            session = await log_in_by_key(by_key)
+            for source in (SPENDING, ALICE, OTHER_KEY):
+                await by_key.ask(RequestType.PAY, pay_from(source))
+            state = await by_key.ask(RequestType.SPEND_GET, SpendGetRequest(SPENDING))
+            assert state.max_qu == 1_000
+            other = by_key.ask(RequestType.SPEND_GET, SpendGetRequest(OTHER_KEY))
+            assert await refusal(other) is ErrorCode.BAD_MESSAGE
+        async with hub.client() as resumed:
+            await resume(resumed, session)
+            await resumed.ask(RequestType.PAY, pay_from(SPENDING))
+        async with hub.client() as without:
+            await log_in(without)
+            await without.ask(RequestType.PAY, pay_from(SPENDING))
+        spender, *others, again, none = hub.payments.spenders
+        assert spender == again
+        assert spender is not None
+        assert (spender.owner, spender.max_qu) == (ALICE, 1_000)
+        assert [*others, none] == [None, None, None]
+
+
+async def test_the_owner_of_a_spending_wallet_hears_what_is_paid_from_it() -> None:
+    async with served_hub() as hub, hub.client() as client:
+        await log_in(client)
+        await client.subscribe("pay:@me")
+        status = status_of(b"p" * 16, PaymentState.BROADCAST, 1)
+        change = PaymentChange(1, SPENDING, BOB, status, owner=ALICE)
+        hub.context.fanout.on_payment_change(change)
+        push = await client.push(PushType.PAYMENT_STATUS)
+        assert push.body == status
 
 
 # Several hubs ------------------------------------------------------------------------------------

@@ -630,6 +630,38 @@ export const KEYS_REVOKE_REPLY: Shape<KeysRevokeReply> = struct(
   },
 );
 
+/** Ask what may still be spent from a wallet that this session's key may spend from. */
+export interface SpendGetRequest {
+  wallet: Uint8Array;
+}
+export const SPEND_GET_REQUEST: Shape<SpendGetRequest> = struct(
+  "SpendGetRequest",
+  {
+    wallet: bytes(32, 32),
+  },
+);
+
+/** The terms that were signed, what was spent of them, and what the wallet holds. */
+export interface SpendGetReply {
+  maxQu: number;
+  untilMs: number;
+  spentQu: number;
+  balanceQu: number;
+  heldQu: number;
+  tick: number;
+}
+export const SPEND_GET_REPLY: Shape<SpendGetReply> = struct(
+  "SpendGetReply",
+  {
+    maxQu: uint(1, 200000000000000),
+    untilMs: uint(0, 9007199254740991),
+    spentQu: uint(0, 9007199254740991),
+    balanceQu: uint(0, 9007199254740991),
+    heldQu: uint(0, 9007199254740991),
+    tick: uint(0, 4294967295),
+  },
+);
+
 /** Ask for a sign of life. */
 export interface PingRequest {
   clientMs: number;
@@ -894,6 +926,7 @@ export interface Requests {
   [RequestType.PAY_PREPARE]: { request: PrepareRequest; reply: PrepareReply };
   [RequestType.PAY]: { request: PayRequest; reply: PayReply };
   [RequestType.PAYMENT_GET]: { request: PaymentGetRequest; reply: PaymentStatus };
+  [RequestType.SPEND_GET]: { request: SpendGetRequest; reply: SpendGetReply };
   [RequestType.PING]: { request: PingRequest; reply: PingReply };
   [RequestType.ACK]: { request: AckRequest; reply: Empty };
   [RequestType.TRUST_SET]: { request: TrustSetRequest; reply: TrustSetReply };
@@ -925,6 +958,7 @@ export const REQUESTS: {
   [RequestType.PAY_PREPARE]: { request: PREPARE_REQUEST, reply: PREPARE_REPLY },
   [RequestType.PAY]: { request: PAY_REQUEST, reply: PAY_REPLY },
   [RequestType.PAYMENT_GET]: { request: PAYMENT_GET_REQUEST, reply: PAYMENT_STATUS },
+  [RequestType.SPEND_GET]: { request: SPEND_GET_REQUEST, reply: SPEND_GET_REPLY },
   [RequestType.PING]: { request: PING_REQUEST, reply: PING_REPLY },
   [RequestType.ACK]: { request: ACK_REQUEST, reply: EMPTY },
   [RequestType.TRUST_SET]: { request: TRUST_SET_REQUEST, reply: TRUST_SET_REPLY },

@@ -27,6 +27,7 @@ export const RequestType = {
   PAY: 34,
   PAYMENT_GET: 35,
   PAY_PREPARE: 36,
+  SPEND_GET: 37,
   PING: 48,
   ACK: 49,
   TRUST_SET: 56,
@@ -215,6 +216,7 @@ export const ErrorCode = {
   INSUFFICIENT_BALANCE: 308,
   ROUTE_NOT_EXECUTABLE: 309,
   OUTCOME_UNKNOWN: 310,
+  SPEND_LIMIT: 311,
 } as const;
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
@@ -254,6 +256,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
   308: { name: "insufficient_balance", retryable: false, advice: "The balance less what is held does not cover the amount." },
   309: { name: "route_not_executable", retryable: false, advice: "Choose a route whose quote says executable." },
   310: { name: "outcome_unknown", retryable: false, advice: "Ask payment.get for the outcome; never send again." },
+  311: { name: "spend_limit", retryable: false, advice: "Pay from the wallet, or have it sign for more or for longer." },
 };
 
 /** Why the hub closes a connection. 4000-4499: come back. 4500-4999: don't. */

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.route.model import QuotedRoute
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -52,6 +52,26 @@ class Prepare(Struct, frozen=True, array_like=True, tag="prepare", gc=False):
     payer: bytes
     request: PrepareRequest
     quoted: tuple[Intent, Quote] | None
+    spends_from: list[bytes]
+
+
+class Spends(Struct, frozen=True, array_like=True, gc=False):
+    """For whom a spending wallet pays."""
+
+    owner: bytes
+    terms_id: bytes
+    max_qu: int
+    until_ms: int
+
+    @classmethod
+    def of(cls, spender: Spender) -> "Spends":
+        """Return it as it stands in a frame."""
+        return cls(spender.owner, spender.terms_id, spender.max_qu, spender.until_ms)
+
+    @property
+    def spender(self) -> Spender:
+        """It as the domain knows it."""
+        return Spender(PublicKey(self.owner), self.terms_id, self.max_qu, self.until_ms)
 
 
 class Pay(Struct, frozen=True, array_like=True, tag="pay", gc=False):
@@ -60,6 +80,15 @@ class Pay(Struct, frozen=True, array_like=True, tag="pay", gc=False):
     number: int
     payer: bytes
     request: PayRequest
+    spends: Spends | None
+
+
+class Spent(Struct, frozen=True, array_like=True, tag="spent", gc=False):
+    """spend.get."""
+
+    number: int
+    payer: bytes
+    spends: Spends
 
 
 class Get(Struct, frozen=True, array_like=True, tag="get", gc=False):
@@ -87,7 +116,7 @@ class SetTrust(Struct, frozen=True, array_like=True, tag="trust", gc=False):
     admin: bytes | None
 
 
-Asked = Prepare | Pay | Get | Read | SetTrust
+Asked = Prepare | Pay | Spent | Get | Read | SetTrust
 
 
 class Welcome(Struct, frozen=True, array_like=True, tag="welcome", gc=False):
@@ -106,17 +135,26 @@ class Changed(Struct, frozen=True, array_like=True, tag="changed", gc=False):
     payee: bytes
     status: PaymentStatus
     resign: PayResign | None
+    owner: bytes | None
 
     @classmethod
     def of(cls, change: PaymentChange) -> "Changed":
         """Return it as a frame."""
-        return cls(change.offset, change.payer, change.payee, change.status, change.resign)
+        return cls(
+            change.offset,
+            change.payer,
+            change.payee,
+            change.status,
+            change.resign,
+            change.owner,
+        )
 
     @property
     def change(self) -> PaymentChange:
         """It as the domain knows it."""
         payer, payee = PublicKey(self.payer), PublicKey(self.payee)
-        return PaymentChange(self.offset, payer, payee, self.status, self.resign)
+        owner = None if self.owner is None else PublicKey(self.owner)
+        return PaymentChange(self.offset, payer, payee, self.status, self.resign, owner)
 
 
 class ReadAnswer(Struct, frozen=True, array_like=True, gc=False):

@@ -28,6 +28,7 @@ from realtime_hub.adapters.socket_frames import (
     ReadAnswer,
     Refused,
     SetTrust,
+    Spent,
     Welcome,
     decode_asked,
     decode_hello,
@@ -163,12 +164,16 @@ class _Worker:
     async def _serve(self, asked: Asked) -> object:
         owner = self._owner
         match asked:
-            case Prepare(_, payer, request, quoted):
+            case Prepare(_, payer, request, quoted, spends_from):
                 if quoted is not None:
                     owner.adopt_quote(*quoted)
-                return await owner.prepare(PublicKey(payer), request)
-            case Pay(_, payer, pay):
-                return await owner.pay(PublicKey(payer), pay)
+                wallets = [PublicKey(each) for each in spends_from]
+                return await owner.prepare(PublicKey(payer), request, spends_from=wallets)
+            case Pay(_, payer, pay, spends):
+                spender = None if spends is None else spends.spender
+                return await owner.pay(PublicKey(payer), pay, spender=spender)
+            case Spent(_, payer, spends):
+                return await owner.spent(PublicKey(payer), spends.spender)
             case Get(_, wallet, payment_id):
                 return await owner.get(PublicKey(wallet), payment_id)
             case Read(_, wallet, as_payer, since):

@@ -5,7 +5,7 @@ key and the same bytes gets the one answer there is, from this owner or from the
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +25,8 @@ from realtime_hub.adapters.socket_frames import (
     ReadAnswer,
     Refused,
     SetTrust,
+    Spends,
+    Spent,
     Welcome,
     decode_told,
     encode_frame,
@@ -32,7 +34,7 @@ from realtime_hub.adapters.socket_frames import (
     read_frame,
     short_path,
 )
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.pay.ports import Desk
 from realtime_hub.route.model import QuotedRoute
 from realtime_protocol.codes import ErrorCode
@@ -45,6 +47,7 @@ from realtime_protocol.messages import (
     Position,
     PrepareReply,
     PrepareRequest,
+    SpendGetReply,
     TrustSetReply,
 )
 
@@ -133,17 +136,28 @@ class ForwardingOwner:
                 waiting.set_exception(_unanswered("is gone"))
         self._waiting.clear()
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
         """See Owner; the quote, which this worker gave, goes along."""
         quoted = None if request.quote_id is None else self._find_quote(request.quote_id)
         number = next(self._numbers)
-        frame = Prepare(number, payer, request, quoted_pair(quoted))
+        frame = Prepare(number, payer, request, quoted_pair(quoted), list(spends_from))
         return await self._ask(number, frame, PrepareReply)
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
         """See Owner."""
         number = next(self._numbers)
-        return await self._ask(number, Pay(number, payer, request), PayReply, PAY_S_MAX)
+        spends = None if spender is None else Spends.of(spender)
+        return await self._ask(number, Pay(number, payer, request, spends), PayReply, PAY_S_MAX)
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        """See Owner."""
+        number = next(self._numbers)
+        frame = Spent(number, payer, Spends.of(spender))
+        return await self._ask(number, frame, SpendGetReply)
 
     async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
         """See Owner."""

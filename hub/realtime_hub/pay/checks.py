@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from realtime_hub.pay.model import Payment, Spender
 from realtime_hub.pay.prepared import SIGN_LEAD_TICKS, Prepared
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -51,11 +52,11 @@ def require_tick_ahead(tick: int, current_tick: int) -> None:
         )
 
 
-def require_payable(intent: Intent, payer: PublicKey) -> None:
-    """Raise RequestError 103 for an intent that is not this payer's or pays nobody."""
-    if intent.source != payer:
+def require_payable(intent: Intent, payers: Sequence[PublicKey]) -> None:
+    """Raise RequestError 103 for an intent that is none of these payers' or pays nobody."""
+    if intent.source not in payers:
         raise RequestError(ErrorCode.BAD_MESSAGE, "the intent's source is another wallet")
-    if intent.destination == payer:
+    if intent.destination == intent.source:
         raise RequestError(ErrorCode.BAD_MESSAGE, "source and destination are the same wallet")
     if intent.destination == NULL_PUBLIC_KEY or is_contract_key(intent.destination):
         raise RequestError(ErrorCode.BAD_MESSAGE, "the destination is nobody's wallet")
@@ -77,4 +78,22 @@ def require_trust(trust: Trust, amount_qu: int, floor: ScoreFloor) -> None:
             ErrorCode.TRUST_TOO_LOW,
             f"a score of {needed} is needed to pay {amount_qu} QU; it is {trust.score}",
             fields={"score": trust.score, "score_needed": needed},
+        )
+
+
+def require_same_owner(payment: Payment, spender: Spender | None) -> None:
+    """Raise RequestError 303 when a payment was begun for another than it is paid for now."""
+    if payment.owner != (None if spender is None else spender.owner):
+        raise RequestError(
+            ErrorCode.IDEMPOTENCY_CONFLICT, "this key belongs to another payment; make a new key"
+        )
+
+
+def require_in_time(spender: Spender | None, now_ms: int) -> None:
+    """Raise RequestError 311 when a spending wallet may pay no longer."""
+    if spender is not None and now_ms >= spender.until_ms:
+        raise RequestError(
+            ErrorCode.SPEND_LIMIT,
+            f"the wallet could be spent from until {now_ms - spender.until_ms} ms ago",
+            fields={"until_ms": spender.until_ms},
         )

@@ -8,7 +8,7 @@ every change of owner: the journal is one, and so are its offsets.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.pay.ports import Owner
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -20,6 +20,7 @@ from realtime_protocol.messages import (
     Position,
     PrepareReply,
     PrepareRequest,
+    SpendGetReply,
     TrustSetReply,
 )
 
@@ -89,13 +90,21 @@ class PaymentDesk:
             raise _unavailable(self._why)
         return self._heard
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
         """Return an unsigned transaction for the payer to check and to sign."""
-        return await self._serving().prepare(payer, request)
+        return await self._serving().prepare(payer, request, spends_from=spends_from)
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
         """Take a signed transaction; it is durable once this returns."""
-        return await self._serving().pay(payer, request)
+        return await self._serving().pay(payer, request, spender=spender)
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        """Return what was spent from a spending wallet, and what it holds."""
+        return await self._serving().spent(payer, spender)
 
     async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
         """Return where a payment stands, to its payer and its payee."""

@@ -24,6 +24,9 @@ class Accepted(Struct, frozen=True, tag="accepted", gc=False):
     tick: int
     at_ms: int
     settle_by_ms: int
+    owner: bytes | None = None
+    """For whom a spending wallet pays."""
+    terms_id: bytes = b""
 
 
 class Retried(Struct, frozen=True, tag="retried", gc=False):

@@ -84,7 +84,7 @@ class PaymentExecutor:
 
         One whose bytes are just leaving is rejected when they turn out not to have left.
         """
-        open_payments = self._machine.open_of(payer)
+        open_payments = self._machine.open_for(payer)
         if open_payments:
             self._blocked.add(payer)
         for payment in open_payments:
@@ -134,7 +134,7 @@ class PaymentExecutor:
 
     def _refuse_unsent(self, payment: Payment) -> bool:
         if (
-            payment.payer not in self._blocked
+            self._blocked.isdisjoint(payment.pays)
             or payment.state is not PaymentState.ACCEPTED
             or payment.maybe_broadcast
         ):
@@ -240,7 +240,7 @@ class PaymentExecutor:
     def _forget_finished(self) -> None:
         for payment_id in [one for one in self._sent if not self._is_open(one)]:
             del self._sent[payment_id]
-        self._blocked = {payer for payer in self._blocked if self._machine.open_of(payer)}
+        self._blocked = {one for one in self._blocked if self._machine.open_for(one)}
 
     def _is_open(self, payment_id: PaymentId) -> bool:
         payment = self._machine.find(payment_id)

@@ -104,7 +104,9 @@ class PaymentLedger:
 
 def _change(offset: int, applied: Applied) -> PaymentChange:
     payment = applied.payment
-    return PaymentChange(offset, payment.payer, payment.payee, applied.status, applied.resign)
+    return PaymentChange(
+        offset, payment.payer, payment.payee, applied.status, applied.resign, payment.owner
+    )
 
 
 def sendable(payment: Payment, current_tick: int) -> bool:

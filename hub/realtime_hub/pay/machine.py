@@ -27,6 +27,8 @@ from realtime_protocol.messages import (
 from realtime_protocol.schnorrq import k12
 
 PAYMENT_ID_BYTES = 16
+_DEAD = frozenset({PaymentState.NOT_MOVED, PaymentState.REJECTED, PaymentState.EXPIRED})
+"""Ends in which no money moved."""
 SNAPSHOT_PAYMENTS_MAX = 128
 
 
@@ -58,7 +60,10 @@ class PaymentMachine:
         self._open_of_payer: defaultdict[PublicKey, dict[PaymentId, Payment]] = defaultdict(dict)
         self._of_payer: defaultdict[PublicKey, dict[PaymentId, Payment]] = defaultdict(dict)
         self._of_payee: defaultdict[PublicKey, dict[PaymentId, Payment]] = defaultdict(dict)
+        self._open_of_owner: defaultdict[PublicKey, dict[PaymentId, Payment]] = defaultdict(dict)
         self._by_txid: dict[bytes, PaymentId] = {}
+        self._spent_qu: defaultdict[bytes, int] = defaultdict(int)
+        """By what was signed for a spending wallet."""
         self.forgotten = 0
         """Finished payments that are in the journal only."""
 
@@ -76,8 +81,19 @@ class PaymentMachine:
         """Return a payer's payments that aren't at their end."""
         return tuple(self._open_of_payer.get(payer, {}).values())
 
+    def open_for(self, wallet: PublicKey) -> Sequence[Payment]:
+        """Return what a wallet pays, and what is paid for it, and isn't at its end."""
+        return (*self.open_of(wallet), *self._open_of_owner.get(wallet, {}).values())
+
+    def spent_qu(self, terms_id: bytes) -> int:
+        """Return what was spent of what was signed: all that was accepted and isn't dead."""
+        return self._spent_qu.get(terms_id, 0)
+
     def latest_of_payer(self, payer: PublicKey) -> list[Payment]:
-        """Return a payer's payments, the newest first, at most SNAPSHOT_PAYMENTS_MAX."""
+        """Return what a wallet pays, and what is paid for it, the newest first.
+
+        At most SNAPSHOT_PAYMENTS_MAX.
+        """
         return _newest(self._of_payer.get(payer, {}))
 
     def latest_of_payee(self, payee: PublicKey) -> list[Payment]:
@@ -112,6 +128,7 @@ class PaymentMachine:
             raise RequestError(ErrorCode.IDEMPOTENCY_CONFLICT, "this key has its payment already")
         self._require_unused(order)
         self._require_room(order.payer)
+        self._require_within(order)
         self._require_covered(order, balance_qu=balance_qu, balance_tick=balance_tick, free_qu=0)
         return Accepted(
             payment_id=payment_id,
@@ -125,6 +142,8 @@ class PaymentMachine:
             tick=order.tick,
             at_ms=now_ms,
             settle_by_ms=now_ms + order.settle_within_ms,
+            owner=None if order.spender is None else order.spender.owner,
+            terms_id=b"" if order.spender is None else order.spender.terms_id,
         )
 
     def retry(
@@ -172,6 +191,20 @@ class PaymentMachine:
                 "another payment consists of this very transaction; prepare a new one",
             )
 
+    def _require_within(self, order: Order) -> None:
+        """Raise RequestError 311 when a spending wallet would pay more than was signed for it."""
+        spender = order.spender
+        if spender is None or order.payee == spender.owner:
+            return
+        spent_qu = self.spent_qu(spender.terms_id)
+        if spent_qu + order.amount_qu > spender.max_qu:
+            raise RequestError(
+                ErrorCode.SPEND_LIMIT,
+                f"{spent_qu} QU of the {spender.max_qu} QU that were signed for are spent; "
+                f"{order.amount_qu} QU are too much",
+                fields={"spent_qu": spent_qu, "max_qu": spender.max_qu},
+            )
+
     def _require_room(self, payer: PublicKey) -> None:
         limits = self._limits
         if len(self._open) >= limits.open_max:
@@ -215,6 +248,8 @@ class PaymentMachine:
         resign = advance(known, event)
         if isinstance(event, Retried):
             self._by_txid[event.txid] = known.payment_id
+        if known.state in _DEAD:
+            self._give_back(known)
         if known.state.terminal:
             self._finish(known)
         return Applied(known, known.status, resign)
@@ -252,12 +287,23 @@ class PaymentMachine:
         self._open[payment.payment_id] = payment
         self._open_of_payer[payment.payer][payment.payment_id] = payment
         self._of_payer[payment.payer][payment.payment_id] = payment
+        if payment.owner is not None:
+            self._of_payer[payment.owner][payment.payment_id] = payment
+            self._open_of_owner[payment.owner][payment.payment_id] = payment
+            self._spent_qu[payment.terms_id] += payment.spent_qu
         self._of_payee[payment.payee][payment.payment_id] = payment
         self._by_txid[payment.attempt.txid] = payment.payment_id
+
+    def _give_back(self, payment: Payment) -> None:
+        """No money moved and none will: it doesn't count as spent any more."""
+        if payment.owner is not None:
+            self._spent_qu[payment.terms_id] -= payment.spent_qu
 
     def _finish(self, payment: Payment) -> None:
         del self._open[payment.payment_id]
         _drop(self._open_of_payer, payment.payer, payment.payment_id)
+        if payment.owner is not None:
+            _drop(self._open_of_owner, payment.owner, payment.payment_id)
         self._finished[payment.payment_id] = None
         while len(self._finished) > self._limits.finished_remembered_max:
             oldest, _ = self._finished.popitem(last=False)
@@ -267,6 +313,8 @@ class PaymentMachine:
         self.forgotten += 1
         del self._payments[payment.payment_id]
         _drop(self._of_payer, payment.payer, payment.payment_id)
+        if payment.owner is not None:
+            _drop(self._of_payer, payment.owner, payment.payment_id)
         _drop(self._of_payee, payment.payee, payment.payment_id)
         for attempt in payment.attempts:
             self._by_txid.pop(attempt.txid, None)
@@ -351,6 +399,8 @@ def _begin(event: Accepted) -> Payment:
         accepted_ms=event.at_ms,
         settle_by_ms=event.settle_by_ms,
         attempts=[Attempt(1, event.signed_tx, event.txid, event.tick)],
+        owner=None if event.owner is None else PublicKey(event.owner),
+        terms_id=event.terms_id,
         status=status,
     )
 

@@ -19,6 +19,17 @@ class Attempt:
     tick: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spender:
+    """For whom a spending wallet pays, and up to how much in all, as that one's wallet signed."""
+
+    owner: PublicKey
+    terms_id: bytes
+    """Names what was signed: what is spent counts against that."""
+    max_qu: int
+    until_ms: int
+
+
 @dataclass(slots=True)
 class Payment:
     """A payment as its events left it. Only PaymentMachine changes it."""
@@ -32,6 +43,9 @@ class Payment:
     accepted_ms: int
     settle_by_ms: int
     attempts: list[Attempt]
+    owner: PublicKey | None
+    """For whom a spending wallet pays; None: it pays for itself."""
+    terms_id: bytes
     status: PaymentStatus
     """As of the newest event, which may still wait for the disk."""
     published: PaymentStatus | None = None
@@ -55,6 +69,20 @@ class Payment:
         return self.status.state
 
     @property
+    def spent_qu(self) -> int:
+        """What counts against what was signed for a spending wallet: nothing that goes home."""
+        return 0 if self.owner in (None, self.payee) else self.amount_qu
+
+    @property
+    def pays(self) -> tuple[PublicKey, ...]:
+        """Whose money it is: the payer, and for whom that pays."""
+        return (self.payer,) if self.owner is None else (self.payer, self.owner)
+
+    def concerns(self, wallet: PublicKey) -> bool:
+        """Whether it is that wallet's to know: the payer's, the payee's, or whose money it was."""
+        return wallet in (*self.pays, self.payee)
+
+    @property
     def outcome_hidden(self) -> bool:
         """Whether it is included and the nodes can't show whether money moved."""
         return self.state is PaymentState.INCLUDED and self.status.detail is not None
@@ -75,6 +103,7 @@ class Order:
     attempt: int
     settle_within_ms: int
     """How long from acceptance a further attempt may be signed."""
+    spender: Spender | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +127,13 @@ class PaymentChange:
     status: PaymentStatus
     resign: PayResign | None = None
     """A request to the payer to sign again; it stands in `status` too."""
+    owner: PublicKey | None = None
+    """For whom a spending wallet pays."""
+
+    @property
+    def pays(self) -> tuple[PublicKey, ...]:
+        """Whose money it is: the payer, and for whom that pays."""
+        return (self.payer,) if self.owner is None else (self.payer, self.owner)
 
 
 @dataclass(frozen=True, slots=True)

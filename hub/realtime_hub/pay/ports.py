@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from realtime_hub.chain.model import Entity, ProcessedTick
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
     Intent,
@@ -16,6 +16,7 @@ from realtime_protocol.messages import (
     PrepareReply,
     PrepareRequest,
     Quote,
+    SpendGetReply,
     Trust,
     TrustSetReply,
 )
@@ -208,12 +209,23 @@ class Owner(Protocol):
         """Why no payment is taken now, for people; None when all is well."""
         ...
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
-        """Return the transaction to sign."""
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
+        """Return the transaction to sign, from the payer or a wallet that it *spends_from*."""
         ...
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
-        """Take a signed transaction; it is durable once this returns."""
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
+        """Take a signed transaction; it is durable once this returns.
+
+        *spender*: for whom the payer, a spending wallet, pays.
+        """
+        ...
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        """Return what was spent of what was signed for a spending wallet, and what it holds."""
         ...
 
     async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:

@@ -1,5 +1,7 @@
 """Preparing: from a quote, an intent or a dead attempt to a transaction that wants a signature."""
 
+from collections.abc import Sequence
+
 from realtime_hub.clock import Clock
 from realtime_hub.pay.checks import require_payable
 from realtime_hub.pay.ledger import PaymentLedger
@@ -38,24 +40,30 @@ class Preparation:
         self._clock = clock
         self._tick_offset = tick_offset
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> Prepared:
-        """Prepare what the request names, or say why not with a RequestError."""
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, spends_from: Sequence[PublicKey] = ()
+    ) -> Prepared:
+        """Prepare what the request names, or say why not with a RequestError.
+
+        It pays from *payer*, or from a wallet that this one *spends_from*.
+        """
+        payers = (payer, *spends_from)
         self._prepared.drop_before(self._ticks.current_tick)
         if request.kind is PrepareKind.AGAIN:
-            prepared = await self._prepare_again(payer, request)
+            prepared = await self._prepare_again(payers, request)
         else:
-            prepared = self._prepare_new(payer, request)
+            prepared = self._prepare_new(payers, request)
         self._prepared.add(prepared)
         return prepared
 
-    def _prepare_new(self, payer: PublicKey, request: PrepareRequest) -> Prepared:
-        quote, intent = self._quoted(payer, request)
+    def _prepare_new(self, payers: Sequence[PublicKey], request: PrepareRequest) -> Prepared:
+        quote, intent = self._quoted(payers, request)
         if not quote.executable:
             raise RequestError(
                 ErrorCode.ROUTE_NOT_EXECUTABLE, "this hub can't carry out the quoted route"
             )
         return self._order(
-            payer,
+            PublicKey(intent.source),
             PublicKey(intent.destination),
             intent.amount_qu,
             quote_id=quote.quote_id,
@@ -64,25 +72,27 @@ class Preparation:
             intent=intent,
         )
 
-    def _quoted(self, payer: PublicKey, request: PrepareRequest) -> tuple[Quote, Intent]:
+    def _quoted(self, payers: Sequence[PublicKey], request: PrepareRequest) -> tuple[Quote, Intent]:
         if request.kind is PrepareKind.INTENT:
             if not isinstance(request.of, Intent):
                 raise RequestError(ErrorCode.BAD_MESSAGE, "kind 2 wants an intent")
-            require_payable(request.of, payer)
+            require_payable(request.of, payers)
             return self._quotes.quote(request.of), request.of
         if request.quote_id is None:
             raise RequestError(ErrorCode.BAD_MESSAGE, "kind 1 wants a quote_id")
         found = self._quotes.find(request.quote_id)
         if found is None or found.valid_until_tick < self._ticks.current_tick:
             raise RequestError(ErrorCode.QUOTE_EXPIRED, "the quote is unknown or has expired")
-        require_payable(found.intent, payer)
+        require_payable(found.intent, payers)
         return found.quote, found.intent
 
-    async def _prepare_again(self, payer: PublicKey, request: PrepareRequest) -> Prepared:
+    async def _prepare_again(
+        self, payers: Sequence[PublicKey], request: PrepareRequest
+    ) -> Prepared:
         if not isinstance(request.of, bytes):
             raise RequestError(ErrorCode.BAD_MESSAGE, "kind 3 wants a payment_id")
         payment = await self._ledger.find(request.of)
-        if payment is None or payment.payer != payer:
+        if payment is None or payment.payer not in payers:
             raise RequestError(
                 ErrorCode.BAD_MESSAGE, f"no payment {request.of.hex()} of this wallet is known"
             )
@@ -90,7 +100,7 @@ class Preparation:
         now_ms = self._clock.now_ms()
         require_next_attempt(payment, attempt, now_ms=now_ms)
         prepared = self._order(
-            payer,
+            payment.payer,
             payment.payee,
             payment.amount_qu,
             quote_id=payment.quote_id,

@@ -15,7 +15,9 @@ from realtime_hub.clock import Clock
 from realtime_hub.pay.checks import (
     ScoreFloor,
     parse_order,
+    require_in_time,
     require_prepared,
+    require_same_owner,
     require_tick_ahead,
     require_trust,
 )
@@ -28,6 +30,7 @@ from realtime_hub.pay.model import (
     PaymentChange,
     PaymentId,
     PaymentLimits,
+    Spender,
     StreamRead,
 )
 from realtime_hub.pay.ports import (
@@ -53,6 +56,7 @@ from realtime_protocol.messages import (
     Position,
     PrepareReply,
     PrepareRequest,
+    SpendGetReply,
     Trust,
 )
 from realtime_protocol.schnorrq import SIGNATURE_BYTES
@@ -173,11 +177,7 @@ class PaymentService:
         """Return where a payment stands, to its payer and its payee; RequestError 103."""
         self._require_recovered()
         payment = await self._ledger.find(payment_id)
-        if (
-            payment is None
-            or payment.published is None
-            or wallet not in (payment.payer, payment.payee)
-        ):
+        if payment is None or payment.published is None or not payment.concerns(wallet):
             raise RequestError(
                 ErrorCode.BAD_MESSAGE, f"no payment {payment_id.hex()} of this wallet is known"
             )
@@ -216,15 +216,33 @@ class PaymentService:
         if changes is None:
             read = self.snapshot_of_payer if as_payer else self.snapshot_of_payee
             return StreamRead(head, None, tuple(read(wallet)))
-        own = (one for one in changes if wallet == (one.payer if as_payer else one.payee))
+        own = (one for one in changes if wallet in (one.pays if as_payer else (one.payee,)))
         return StreamRead(head, tuple(own))
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        """Return what was spent of what was signed for a spending wallet, and what it holds."""
+        self._require_recovered()
+        balance_qu, tick = await self._balance(payer)
+        return SpendGetReply(
+            max_qu=spender.max_qu,
+            until_ms=spender.until_ms,
+            spent_qu=self._machine.spent_qu(spender.terms_id),
+            balance_qu=balance_qu,
+            held_qu=self._machine.held_qu(payer, as_of_tick=tick),
+            tick=tick,
+        )
 
     # Preparing ----------------------------------------------------------------------------------
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
-        """Return an unsigned transaction for the payer to check and to sign."""
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
+        """Return an unsigned transaction for the payer to check and to sign.
+
+        The intent's source may be one of those wallets that the payer's key *spends_from*.
+        """
         self._require_open()
-        prepared = await self._preparation.prepare(payer, request)
+        prepared = await self._preparation.prepare(payer, request, spends_from)
         return PrepareReply(
             unsigned_tx=prepared.unsigned_tx,
             tick=prepared.tick,
@@ -234,33 +252,38 @@ class PaymentService:
 
     # Paying -------------------------------------------------------------------------------------
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
         """Accept a signed transaction, durably, or say why not with a RequestError.
 
-        Once accepted it is followed to its end whatever becomes of this caller.
+        *spender*: the payer is a wallet that this one may spend from. Once accepted a payment is
+        followed to its end whatever becomes of this caller.
         """
         self._require_recovered()
         payment_id = payment_id_of(self._ledger.network_id, payer, request.idem)
         known = await self._ledger.find(payment_id)
         if known is not None:
+            require_same_owner(known, spender)
             earlier = self._earlier(known, payer, request)
             if earlier is not None:
                 return await self._answer(known, earlier)
-        order, prepared = self._check(payer, request, known)
-        with self._try(payer) as attempt:
+        order, prepared = self._check(payer, request, known, spender)
+        with self._try(payer, spender) as attempt:
             await self._check_signature(order)
-            trust = await self._read_trust(payer, order.amount_qu)
-            require_trust(trust, order.amount_qu, self._floor)
+            await self._check_trust(order)
             balance_qu, balance_tick = await self._balance(payer)
             # Others ran in the meantime: the same request, a block, the next tick.
             known = self._machine.find(payment_id)
             if known is not None:
+                require_same_owner(known, spender)
                 earlier = self._earlier(known, payer, request)
                 if earlier is not None:
                     return await self._answer(known, earlier)
             if attempt.blocked:
                 raise RequestError(ErrorCode.WALLET_BLOCKED, "the payer was blocked just now")
             self._require_open()
+            require_in_time(spender, self._clock.now_ms())
             require_tick_ahead(order.tick, self._ticks.current_tick)
             payment = self._take(known, payment_id, order, balance_qu, balance_tick)
         self._prepared.remove(prepared)
@@ -289,10 +312,15 @@ class PaymentService:
         return None
 
     def _check(
-        self, payer: PublicKey, request: PayRequest, known: Payment | None
+        self,
+        payer: PublicKey,
+        request: PayRequest,
+        known: Payment | None,
+        spender: Spender | None,
     ) -> tuple[Order, Prepared]:
         """Run the checks that need no waiting."""
         transaction = parse_order(request.signed_tx, payer)
+        require_in_time(spender, self._clock.now_ms())
         self._require_open()
         if known is None and request.attempt != FIRST_ATTEMPT:
             raise RequestError(
@@ -320,6 +348,7 @@ class PaymentService:
             quote_id=request.quote_id,
             attempt=request.attempt,
             settle_within_ms=prepared.settle_within_ms(self._settings.settle_within_ms),
+            spender=spender,
         )
         return order, prepared
 
@@ -341,6 +370,19 @@ class PaymentService:
             raise RequestError(
                 ErrorCode.BAD_SIGNATURE, "the signature is not the payer's over this transaction"
             )
+
+    async def _check_trust(self, order: Order) -> None:
+        """Let pay whom its trust lets; of a spending wallet that is its owner's, read afresh.
+
+        The spending wallet itself need not be listed, but must not be blocked.
+        """
+        amount_qu = order.amount_qu
+        if order.spender is None:
+            trust = await self._read_trust(order.payer, amount_qu)
+            require_trust(trust, amount_qu, self._floor)
+            return
+        require_trust(await self._trust.fresh(order.spender.owner), amount_qu, self._floor)
+        require_trust(await self._trust.fresh(order.payer), amount_qu, ())
 
     async def _read_trust(self, payer: PublicKey, amount_qu: int) -> Trust:
         """Read the payer's trust; RequestError 108 without it for more than may go on memory."""
@@ -416,16 +458,19 @@ class PaymentService:
             raise _unavailable(f"no payment is taken now: {trouble}")
 
     @contextmanager
-    def _try(self, payer: PublicKey) -> Iterator["_Try"]:
-        """Watch for a block of the payer while the request waits for something."""
+    def _try(self, payer: PublicKey, spender: Spender | None) -> Iterator["_Try"]:
+        """Watch for a block of the payer, or its owner, while the request waits for something."""
         attempt = _Try()
-        self._trying[payer].append(attempt)
+        wallets = [payer] if spender is None else [payer, spender.owner]
+        for wallet in wallets:
+            self._trying[wallet].append(attempt)
         try:
             yield attempt
         finally:
-            self._trying[payer].remove(attempt)
-            if not self._trying[payer]:
-                del self._trying[payer]
+            for wallet in wallets:
+                self._trying[wallet].remove(attempt)
+                if not self._trying[wallet]:
+                    del self._trying[wallet]
 
 
 @dataclass(slots=True, eq=False)

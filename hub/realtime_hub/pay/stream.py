@@ -51,7 +51,7 @@ class PaymentStream:
         later = self.all_since(position)
         if later is None:
             return None
-        return [change for change in later if wallet in (change.payer, change.payee)]
+        return [change for change in later if wallet in (*change.pays, change.payee)]
 
     def all_since(self, position: Position) -> list[PaymentChange] | None:
         """Return every change after *position*; None when they can't all be had."""

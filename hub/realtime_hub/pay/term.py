@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from realtime_hub.auth.administration import Administration
-from realtime_hub.pay.model import PaymentChange, StreamRead
+from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.pay.ports import Desk
 from realtime_hub.pay.service import PaymentService
 from realtime_hub.route.service import QuoteService
@@ -22,6 +22,7 @@ from realtime_protocol.messages import (
     PrepareReply,
     PrepareRequest,
     Quote,
+    SpendGetReply,
     TrustSetReply,
 )
 
@@ -108,13 +109,21 @@ class OwnTerm:
         """Know a quote that another worker gave."""
         self._quotes.adopt(intent, quote)
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
         """See Owner."""
-        return await self._payments.prepare(payer, request)
+        return await self._payments.prepare(payer, request, spends_from=spends_from)
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
         """See Owner."""
-        return await self._payments.pay(payer, request)
+        return await self._payments.pay(payer, request, spender=spender)
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        """See Owner."""
+        return await self._payments.spent(payer, spender)
 
     async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
         """See Owner."""

@@ -280,7 +280,7 @@ class Fanout:
     def on_payment_change(self, change: PaymentChange) -> None:
         """Tell payer and payee; they are few, so this is done at once."""
         watchers = self._registry.payment_watchers(
-            change.payer, change.payee, change.status.payment_id
+            change.pays, change.payee, change.status.payment_id
         )
         for subscription in watchers:
             offset, urgency, messages = payment_messages(change, subscription)
@@ -348,7 +348,8 @@ def payment_messages(change: PaymentChange, subscription: Subscription) -> Chang
 
 def _is_payers(subscription: Subscription, change: PaymentChange) -> bool:
     return (
-        subscription.channel.kind is not ChannelKind.PAY_IN and change.payer in subscription.wallets
+        subscription.channel.kind is not ChannelKind.PAY_IN
+        and not subscription.wallets.isdisjoint(change.pays)
     )
 
 

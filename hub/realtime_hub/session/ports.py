@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from realtime_hub.auth.grants import Grant
-from realtime_hub.pay.model import StreamRead
+from realtime_hub.pay.model import Spender, StreamRead
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
@@ -17,6 +17,7 @@ from realtime_protocol.messages import (
     PrepareReply,
     PrepareRequest,
     Quote,
+    SpendGetReply,
     Trust,
     TrustChanged,
     TrustSetReply,
@@ -246,12 +247,23 @@ class SessionQuotes(Protocol):
 class SessionPayments(Protocol):
     """What sessions need of the payments."""
 
-    async def prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
-        """Return the transaction to sign."""
+    async def prepare(
+        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
+    ) -> PrepareReply:
+        """Return the transaction to sign, from the payer or a wallet that it *spends_from*."""
         ...
 
-    async def pay(self, payer: PublicKey, request: PayRequest) -> PayReply:
-        """Take a signed transaction; it is durable once this returns."""
+    async def pay(
+        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
+    ) -> PayReply:
+        """Take a signed transaction; it is durable once this returns.
+
+        *spender*: for whom the payer, a spending wallet, pays.
+        """
+        ...
+
+    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
+        """Return what was spent of what was signed for a spending wallet, and what it holds."""
         ...
 
     async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:

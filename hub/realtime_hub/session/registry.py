@@ -1,6 +1,6 @@
 """Who is connected, who is logged in, and who watches what."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
 from realtime_hub.session.addresses import AddressBook
@@ -126,11 +126,11 @@ class SessionRegistry(Generic[_Session]):
         return [*self._watchers.of((_TRUST, wallet)), *self._watchers.of(_EVERY_WALLET)]
 
     def payment_watchers(
-        self, payer: PublicKey, payee: PublicKey, payment_id: bytes
+        self, payers: Sequence[PublicKey], payee: PublicKey, payment_id: bytes
     ) -> list[Subscription]:
-        """Return who watches this payment, the payer's own channel first."""
+        """Return who watches this payment, the channels of those whose money it is first."""
         return [
-            *self._watchers.of((ChannelKind.PAY_OUT, payer)),
+            *(one for payer in payers for one in self._watchers.of((ChannelKind.PAY_OUT, payer))),
             *self._watchers.of((ChannelKind.PAY_IN, payee)),
             *self._watchers.of((ChannelKind.PAY_ONE, payment_id)),
         ]

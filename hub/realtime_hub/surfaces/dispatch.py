@@ -71,6 +71,7 @@ class Dispatcher:
             RequestType.PAY_PREPARE: values.prepare,
             RequestType.PAY: values.pay,
             RequestType.PAYMENT_GET: values.payment_get,
+            RequestType.SPEND_GET: values.spend_get,
         }
 
     def serve(self, session: LiveSession, event: Event) -> None:
