@@ -1,11 +1,13 @@
 """The newest entries of the log: all after a place, or the word that it is too long ago."""
 
+import asyncio
+
 from realtime_hub.auth.model import EntryKind, LogEntry
 from realtime_hub.auth.recent_entries import RecentEntries
-from realtime_hub.auth.source_feed import chain_draft
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Initiator, TrustStatus
-from trust_fakes import ALICE, TrustBench, record
+from trust_fakes import ALICE, TrustBench, block
+from waiting import eventually
 
 
 def entry(log_seq: int, wallet: PublicKey = ALICE) -> LogEntry:
@@ -40,12 +42,14 @@ def test_a_log_that_begins_anew_forgets_what_was() -> None:
 
 async def test_the_book_replays_what_is_recent_without_reading_the_log() -> None:
     bench = TrustBench()
-    bench.book._begin([])
+    running = asyncio.create_task(bench.book.run())
+    await eventually(lambda: bench.book.backbone_ok)
     begin = bench.book.position()
-    for number in range(1, 4):
-        bench.log._deliver = bench.book._apply
-        await bench.log.append(chain_draft(record(sequence=number), now_ms=1))
+    for number in (10, 11, 12):
+        await bench.book.lower(block(target_tick=1_000_000 + number))
     bench.log._entries.clear()
     changes = await bench.book.changes_since(begin)
     assert changes is not None
     assert [change.log_seq for change in changes] == [1, 2, 3]
+    running.cancel()
+    await asyncio.wait([running])

@@ -83,6 +83,29 @@ async def test_a_checkpoint_comes_every_15_s_and_only_after_login() -> None:
         assert stranger.wire.take() == []
 
 
+async def test_a_service_gets_a_checkpoint_each_second() -> None:
+    async with FakeHub().running() as hub:
+        hub.auth.scopes = ("trust", "service")
+        client = await hub.session()
+        now_s = hub.clock.monotonic_s()
+        for later_s in (0.9, 1, 1.5, 2, 3):
+            client.live.tick(now_s + later_s)
+        assert len(client.pushes(PushType.CHECKPOINT)) == 3
+
+
+async def test_a_hub_that_cant_vouch_any_more_says_so_at_once_and_once() -> None:
+    async with FakeHub().running() as hub:
+        client = await hub.session()
+        now_s = hub.clock.monotonic_s()
+        told = []
+        for later_s, backbone_ok in ((1, True), (2, False), (2.25, False), (3, True), (4, True)):
+            hub.auth.backbone_ok = backbone_ok
+            client.live.tick(now_s + later_s)
+            bodies = [push.body for push in client.pushes(PushType.CHECKPOINT)]
+            told += [body.backbone_ok for body in bodies if isinstance(body, Checkpoint)]
+        assert told == [False, True]
+
+
 async def test_at_64_kib_the_clients_requests_wait_and_go_on_when_half_is_drained() -> None:
     async with FakeHub(FAST).running() as hub:
         client = await hub.session()

@@ -135,6 +135,18 @@ async def test_a_proof_made_for_another_connection_is_208() -> None:
         assert (answer.id, answer.error.code) == (sent, ErrorCode.RESUME_UNKNOWN)
 
 
+async def test_a_session_is_not_taken_to_another_domain() -> None:
+    async with FakeHub(FAST).running() as hub:
+        first, login = await begin(hub)
+        first.live.lost()
+        await settle()
+        elsewhere = hub.client(domain="evil.example")
+        answer = await elsewhere.resume(login.resume_token, login.sid)
+        assert refused(answer) == ErrorCode.RESUME_UNKNOWN
+        _, answer = await again(hub, login.resume_token, login.sid)
+        taken(answer)
+
+
 async def test_an_attempt_uses_the_nonce_up_and_a_login_may_follow_with_another() -> None:
     async with FakeHub(FAST).running() as hub:
         client = hub.client()
