@@ -83,13 +83,13 @@ class SentinelSet:
 
     def __init__(self, folder: Path) -> None:
         self.servers = [RedisServer(_folder(folder, f"redis{n}")) for n in range(2)]
-        self._sentinels = [RedisServer(_folder(folder, f"sentinel{n}")) for n in range(3)]
-        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self._sentinels)
+        self.sentinels = [RedisServer(_folder(folder, f"sentinel{n}")) for n in range(3)]
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.url = f"redis+sentinel://{hosts}/{NAME}"
 
     @property
     def primary(self) -> RedisServer:
-        port = self._named_by(self._sentinels[0])
+        port = self._named_by(self.sentinels[0])
         return next(server for server in self.servers if server.port == port)
 
     def _named_by(self, sentinel: RedisServer) -> int:
@@ -100,7 +100,7 @@ class SentinelSet:
         first.start()
         second.start("--replicaof", "127.0.0.1", str(first.port))
         wait_until(lambda: ask(second, "ROLE")[3] == b"connected")
-        for sentinel in self._sentinels:
+        for sentinel in self.sentinels:
             config = sentinel.folder / "sentinel.conf"
             config.write_text(
                 f"sentinel monitor {NAME} 127.0.0.1 {first.port} 2\n"
@@ -111,17 +111,17 @@ class SentinelSet:
         self._wait_settled()
 
     def _wait_settled(self) -> None:
-        wait_for_all(self._sentinels, lambda s: len(ask(s, "SENTINEL", "SENTINELS", NAME)) == 2)
-        wait_for_all(self._sentinels, lambda s: len(ask(s, "SENTINEL", "REPLICAS", NAME)) == 1)
+        wait_for_all(self.sentinels, lambda s: len(ask(s, "SENTINEL", "SENTINELS", NAME)) == 2)
+        wait_for_all(self.sentinels, lambda s: len(ask(s, "SENTINEL", "REPLICAS", NAME)) == 1)
 
     def fail_over(self) -> None:
         old = self.primary
         old.stop()
-        wait_for_all(self._sentinels, lambda s: self._named_by(s) != old.port)
+        wait_for_all(self.sentinels, lambda s: self._named_by(s) != old.port)
         old.start("--replicaof", "127.0.0.1", str(self.primary.port))
 
     def stop(self) -> None:
-        for sentinel in self._sentinels:
+        for sentinel in self.sentinels:
             sentinel.stop()
 
 

@@ -22,11 +22,12 @@ from realtime_client import (
     Wallet,
     connect,
 )
+from realtime_hub.adapters.redis_servers import TAG
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.identity import parse_identity
 from realtime_protocol.qubic.contract_abi import ChainStatus, StatusSetting
 from realtime_protocol.schnorrq import keypair
-from redis_topologies import ask
+from redis_topologies import ask, running_topology
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +92,26 @@ async def test_r2_hubs_whose_redis_is_frozen_say_so_and_take_no_payment(running:
         running.redis.send(signal.SIGCONT)
         await asyncio.gather(*(told(s, True, within_s=5) for s in (at_one, at_two)))
         assert await refusal(two.url, third) is None
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+async def test_hubs_go_on_when_another_server_takes_over(
+    running: Fleet, tmp_path: Path, kind: str
+) -> None:
+    with running_topology(kind, tmp_path / kind) as topology:
+        hub = await asyncio.to_thread(running.start, "--redis-url", topology.url)
+        await asyncio.to_thread(wait_for, lambda: hub.ready)
+        victim, other = running.wallets[:2]
+        async with connect(hub.url, other, reconnect=NEVER) as bystander:
+            await asyncio.to_thread(block, running, hub, victim.identity)
+            assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
+            keys = ask(topology.primary, "KEYS", "*")
+            assert keys
+            assert all(key.startswith(TAG.encode()) for key in keys), "one slot of a Cluster"
+            await asyncio.to_thread(topology.fail_over)
+            await told(bystander, True, within_s=10)
+            assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
+            assert await refusal(hub.url, other) is None
 
 
 async def test_r5_a_block_outlives_an_emptied_and_a_killed_redis(running: Fleet) -> None:

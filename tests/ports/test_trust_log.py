@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -21,7 +22,7 @@ from realtime_hub.auth.model import EntryKind, LogEntry
 from realtime_hub.auth.ports import CachedRecord, LogUnavailable, TrustCache, TrustLog
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Initiator, TrustStatus
-from redis_topologies import Topology, flush, running_topology
+from redis_topologies import SentinelSet, Topology, flush, running_topology
 from trust_fakes import ALICE, BOB, record
 from waiting import eventually
 
@@ -348,6 +349,18 @@ async def test_a_silent_redis_is_noticed_within_the_lease(topology: Topology, re
             primary.send(signal.SIGCONT)
         await append_surely(log, entry(2))
         await eventually(lambda: log.trouble is None and 2 in follower.sequences, within_s=15)
+
+
+@pytest.mark.slow
+async def test_a_minority_of_sentinels_is_not_believed(tmp_path: Path) -> None:
+    with running_topology("sentinel", tmp_path) as topology:
+        async with client_of(topology) as client:
+            log = redis_log(client)
+            async with following(log):
+                assert isinstance(topology, SentinelSet)
+                for sentinel in topology.sentinels[:2]:
+                    sentinel.stop()
+                await eventually(lambda: log.trouble, within_s=5)
 
 
 async def test_an_emptied_redis_starts_the_log_over(topology: Topology, redis: Redis) -> None:
