@@ -1,9 +1,13 @@
 """Resuming: who may, in which order, and that nothing is missed or told twice."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from realtime_hub.adapters.memory_resumes import MemoryResumes
+from realtime_hub.session.resume import family_key, reused
+from realtime_hub.session.resume_store import Move
 from realtime_protocol.codec import Push, Reply
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.limits import Limits
@@ -320,14 +324,51 @@ async def test_a_session_stays_resumable_as_long_as_its_client_gives_signs_of_li
         client, login = await begin(hub)
         for _ in range(4):
             hub.clock.advance_ms(60_000)
-            client.live.heard()
-            held = [*hub.context.resumes._alive.values()]
-            hub.context.resumes._alive.clear()
-            await hub.context.resumes._renew_some(held)
+            await renew(hub, client)
         client.live.lost()
         await settle()
         _, answer = await again(hub, login.resume_token, login.sid)
         taken(answer)
+
+
+async def renew(hub: FakeHub, client: Client) -> None:
+    """Let a client give a sign of life, and the hub note it in the store."""
+    client.live.heard()
+    resumes = hub.context.resumes
+    alive, resumes._alive = [*resumes._alive.values()], {}
+    await resumes._renew_some(alive)
+    await settle()
+
+
+async def test_a_store_that_lost_everything_learns_of_living_sessions_again() -> None:
+    async with FakeHub(FAST).running() as hub:
+        client, login = await begin(hub)
+        store = hub.context.resumes._store
+        assert isinstance(store, MemoryResumes)
+        store._kept.clear()
+        await renew(hub, client)
+        client.live.lost()
+        await settle()
+        _, answer = await again(hub, login.resume_token, login.sid)
+        taken(answer)
+
+
+@pytest.mark.parametrize(
+    ("revoked", "code"), [(False, CloseCode.SUPERSEDED), (True, CloseCode.RESUME_REUSED)]
+)
+async def test_news_that_got_lost_are_seen_at_the_next_sign_of_life(
+    revoked: bool, code: CloseCode
+) -> None:
+    async with FakeHub(FAST).running() as hub:
+        client, login = await begin(hub)
+        store, key = hub.context.resumes._store, family_key(login.resume_token)
+        family = await store.load(key)
+        assert family is not None
+        after = reused(family) if revoked else replace(family, holder=b"another hub's...")
+        assert await store.swap([Move(key, family, after)]) == [True]
+        assert client.wire.closed is None
+        await renew(hub, client)
+        assert client.wire.close_code == code
 
 
 async def test_a_session_whose_wallet_has_all_its_places_takes_its_own_place_over() -> None:
