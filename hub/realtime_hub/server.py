@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -85,6 +86,9 @@ async def _serve(
             ]
             for server, _ in servers:
                 await server.answering.wait()
+            # What was made so far stays: no collection need look at it again while clients wait.
+            gc.collect()
+            gc.freeze()
             if ready is not None:
                 ready(describe_hub(settings))
             logger.info("serving on %s:%d", settings.host, settings.port)

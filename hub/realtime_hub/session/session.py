@@ -237,6 +237,10 @@ class LiveSession:
             if pays.is_full:
                 self.fail(CloseCode.POSITION_LOST)
             return
+        if not self._outbox.bytes and self._wire.writable and self._reading:
+            # Nothing waits: a fan-out to thousands of clients that read needs no queue.
+            self._wire.send((message,))
+            return
         self.send(message, urgency, key)
         self.flush()
 

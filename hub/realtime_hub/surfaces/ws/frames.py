@@ -276,6 +276,10 @@ def _refuse(first: int, second: int) -> str | None:
 
 def encode_messages(messages: Sequence[bytes]) -> bytes:
     """Return the frames of whole, unmasked binary messages."""
+    if len(messages) == 1:
+        [message] = messages
+        size = len(message)
+        return (_SHORT_HEADERS[size] if size < _SIZE_IN_2 else _long_header(size)) + message
     parts: list[bytes] = []
     for message in messages:
         size = len(message)

@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES: Final = 65_536
 """In the kernel. Without a bound a slow client is noticed only after megabytes."""
+RECEIVE_BUFFER_BYTES: Final = 32_768
+"""In the kernel, which doubles it. The loop reads all of it at once, and all waits here then."""
 WRITE_HIGH_BYTES: Final = 16_384
 WRITE_LOW_BYTES: Final = 4_096
 READ_AT_ONCE_BYTES: Final = 4_096
@@ -131,6 +133,7 @@ class WebSocketTransport(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES)
         peer = transport.get_extra_info("peername")
         self._address = count_as(peer[0]) if isinstance(peer, tuple) and peer else "local"
