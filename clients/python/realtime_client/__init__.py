@@ -18,6 +18,7 @@ from realtime_client.errors import (
     QuoteUnusableError,
     RealtimeError,
     RequestTimeoutError,
+    SpendLimitError,
     WalletBlockedError,
 )
 from realtime_client.intent import Intent
@@ -33,6 +34,7 @@ from realtime_client.resuming import (
     SessionEvent,
 )
 from realtime_client.session import Session, connect
+from realtime_client.spending import SpendingWallet
 from realtime_client.trust import TrustChange, TrustWatch
 from realtime_client.wallet import LoginToSign, Signer, ToSign, TransactionToSign, Wallet
 from realtime_protocol.codes import CloseCode, ErrorCode
@@ -57,6 +59,8 @@ __all__ = [
     "LoginToSign",
     "TransactionToSign",
     "Delegate",
+    "SpendingWallet",
+    "SpendLimitError",
     "GrantedKey",
     "Intent",
     "Reconnect",

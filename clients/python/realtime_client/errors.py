@@ -113,6 +113,10 @@ class QuoteUnusableError(RealtimeError):
     """The quote can't be paid: not executable, too dear, or without a route."""
 
 
+class SpendLimitError(RealtimeError):
+    """A spending wallet may not pay that; nothing was signed."""
+
+
 class PaymentFailedError(RealtimeError):
     """The payment has ended otherwise than settled; *status* is the last one."""
 

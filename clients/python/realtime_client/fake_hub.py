@@ -424,7 +424,7 @@ class FakeHub(FakeKeys, FakeResumes):
                 push = encode_push(PushType.QUOTE, sub.number, 0, self._quote(intent))
                 return QuoteOpenReply(sub.number), [push]
             case PrepareRequest() as request:
-                return self._prepare(client.wallet, request), []
+                return self._prepare(request), []
             case PayRequest() as request:
                 return self._pay(client.wallet, request), []
             case PaymentGetRequest(payment_id):

@@ -166,7 +166,7 @@ class FakeWorld:
             None,
         )
 
-    def _prepare(self, payer: PublicKey, request: PrepareRequest) -> PrepareReply:
+    def _prepare(self, request: PrepareRequest) -> PrepareReply:
         quote_id, attempt = request.quote_id or secrets.token_bytes(16), 1
         if request.kind is PrepareKind.AGAIN and isinstance(request.of, bytes):
             payment = self._payment(request.of)
@@ -180,7 +180,9 @@ class FakeWorld:
             raise RequestError(ErrorCode.QUOTE_EXPIRED, "the quote is unknown")
         self._quoted[quote_id] = intent
         tick = self.tick + TICKS_AHEAD + -(-request.sign_within_ms // 1_000)
-        unsigned = build_unsigned(payer, PublicKey(intent.destination), intent.amount_qu, tick)
+        unsigned = build_unsigned(
+            PublicKey(intent.source), PublicKey(intent.destination), intent.amount_qu, tick
+        )
         reply = PrepareReply(unsigned, tick, quote_id, attempt)
         return reply if self.tamper is None else self.tamper(reply)
 

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Origin, Subprotocol
 
-from realtime_client.delegate import Delegate
+from realtime_client.delegate import Asked, Delegate
 from realtime_client.errors import (
     ConnectionClosedError,
     ConnectionLostError,
@@ -249,14 +249,14 @@ class Link:
 
     async def _log_in(self, wallet: Wallet, opening_s: float, challenge_s: float) -> None:
         monotonic_s = self._options.monotonic_s
-        key_seed, resources, until_ms = self._new_key()
+        key_seed, resources, asked = self._new_key()
         text = self._login_text(wallet, resources)
         signing_s = monotonic_s()
         signature = await wallet.sign(text)
         signed_s = monotonic_s()
         reply = await self._exchange(self._login_frame(wallet, signature, resources))
         self._logged_in(reply, key_seed)
-        self._granted(wallet, until_ms)
+        self._granted(wallet, asked)
         self.timing = LoginTiming(opening_s, challenge_s, signing_s, signed_s, monotonic_s())
 
     async def refresh(self, wallet: Wallet) -> None:
@@ -274,29 +274,29 @@ class Link:
             return
         ttl_ms = _challenge_ttl_ms(wallet)
         await self.request(RequestType.CHALLENGE, ChallengeRequest(ttl_ms))
-        key_seed, resources, until_ms = self._new_key()
+        key_seed, resources, asked = self._new_key()
         signature = await wallet.sign(self._login_text(wallet, resources))
         reply = await self._ask("refresh", lambda: self._login_frame(wallet, signature, resources))
         self._logged_in(reply, key_seed)
-        self._granted(wallet, until_ms)
+        self._granted(wallet, asked)
 
-    def _new_key(self) -> tuple[bytes | None, list[str], int]:
-        """Return the session key's seed, the login's resources with its line, and its end.
+    def _new_key(self) -> tuple[bytes | None, list[str], Asked | None]:
+        """Return the session key's seed, the login's resources with its line, and what that asks.
 
-        The end is 0 for a key that is this session's only.
+        That is None for a key that is this session's only.
         """
         listed, delegate = list(self._options.resources), self._options.delegate
         if delegate is not None:
-            line, until_ms = delegate.ask(now_ms=self._options.now_ms())
-            return delegate.seed, [*listed, line], until_ms
+            asked = delegate.ask(now_ms=self._options.now_ms())
+            return delegate.seed, [*listed, *asked.lines], asked
         if not self._options.resumable:
-            return None, listed, 0
+            return None, listed, None
         key_seed = secrets.token_bytes(KEY_BYTES)
-        return key_seed, [*listed, encode_key(session_public_key(key_seed))], 0
+        return key_seed, [*listed, encode_key(session_public_key(key_seed))], None
 
-    def _granted(self, wallet: Wallet, until_ms: int) -> None:
-        if self._options.delegate is not None:
-            self._options.delegate.grant(wallet.public_key, self._options.domain, until_ms)
+    def _granted(self, wallet: Wallet, asked: Asked | None) -> None:
+        if self._options.delegate is not None and asked is not None:
+            self._options.delegate.grant(wallet.public_key, self._options.domain, asked)
 
     def _login_text(self, wallet: Wallet, resources: Sequence[str]) -> LoginToSign:
         now_ms = self._options.now_ms()

@@ -7,7 +7,7 @@ same idempotency key, which can't pay twice.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from realtime_client.errors import (
@@ -21,7 +21,7 @@ from realtime_client.errors import (
 )
 from realtime_client.streams import Stream
 from realtime_client.transaction_check import TICKS_AHEAD_MAX, check_prepared
-from realtime_client.wallet import TransactionToSign
+from realtime_client.wallet import ToSign, TransactionToSign
 from realtime_protocol.codec import Push, decode_payment_snapshot
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.messages import (
@@ -224,6 +224,7 @@ class PaymentRun:
         attempts_max: int,
         sign_within_ms: int,
         begun_before: bool,
+        sign: Callable[[ToSign], Awaitable[bytes]],
     ) -> None:
         self.payment = payment
         self._session = session
@@ -232,6 +233,7 @@ class PaymentRun:
         self._attempts_left = attempts_max
         self._sign_within_ms = sign_within_ms
         self._begun_before = begun_before
+        self._sign = sign
         self._statuses: deque[PaymentStatus] = deque(maxlen=STATUSES_QUEUED_MAX)
         self._news = asyncio.Event()
         self._ask_now = False
@@ -319,8 +321,7 @@ class PaymentRun:
         await self._sign_and_send(reply)
 
     async def _sign_and_send(self, prepared: PrepareReply) -> None:
-        wallet = self._session.wallet
-        signature = await wallet.sign(TransactionToSign(prepared.unsigned_tx))
+        signature = await self._sign(TransactionToSign(prepared.unsigned_tx))
         self._mark("signed")
         signed = prepared.unsigned_tx + signature
         txid = transaction_digest(signed)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -33,9 +33,10 @@ from realtime_client.resuming import (
     Ticket,
     describe,
 )
+from realtime_client.spending import SpendingWallet
 from realtime_client.streams import Opened, Stream
 from realtime_client.trust import TrustApi
-from realtime_client.wallet import Wallet
+from realtime_client.wallet import ToSign, Wallet
 from realtime_protocol import messages
 from realtime_protocol.codec import Push
 from realtime_protocol.login_resources import encode_key, encode_scope
@@ -48,6 +49,7 @@ from realtime_protocol.messages import (
     Head,
     LoginReply,
     LogoutRequest,
+    PaymentStatus,
     PingReply,
     PingRequest,
     Quote,
@@ -55,6 +57,8 @@ from realtime_protocol.messages import (
     RequestType,
     ResumeReply,
     ResumeSub,
+    SpendGetReply,
+    SpendGetRequest,
     SubscribeRequest,
     UnsubscribeRequest,
 )
@@ -122,21 +126,24 @@ class Session:
         attempts_max: int = 3,
         sign_within_ms: int | None = None,
         idem: bytes | None = None,
+        source: SpendingWallet | None = None,
     ) -> Payment:
         """Begin to pay and return the payment; await it for the end.
 
         *quote* is one of `quotes`; without it the newest is asked for. A further attempt rests on
         the hub's word that the one before is dead; *attempts_max* 1 forbids it. *idem* (16 bytes)
         names a payment that may have been begun before: then that one is followed, and what is
-        signed here is never broadcast.
+        signed here is never broadcast. *source* pays instead of the wallet, without a prompt: the
+        spending wallet of this session's delegate. SpendLimitError when it may not pay that.
         """
         if idem is not None and len(idem) != IDEM_BYTES:
             raise ValueError(f"an idempotency key has {IDEM_BYTES} bytes, not {len(idem)}")
         if attempts_max < 1:
             raise ValueError("a payment needs at least one attempt")
-        wire = intent.wire(self.wallet.public_key)
+        payer = self.wallet if source is None else source.wallet
+        wire = intent.wire(payer.public_key)
         payment = Payment(wire, idem or secrets.token_bytes(IDEM_BYTES))
-        within_ms = self.wallet.sign_within_ms if sign_within_ms is None else sign_within_ms
+        within_ms = payer.sign_within_ms if sign_within_ms is None else sign_within_ms
         run = PaymentRun(
             self,
             self._book,
@@ -145,9 +152,47 @@ class Session:
             attempts_max=attempts_max,
             sign_within_ms=within_ms,
             begun_before=idem is not None,
+            sign=self.wallet.sign if source is None else self._spend_from(source, wire),
         )
         self.spawn(run.run())
         return payment
+
+    async def spend_left(self, source: SpendingWallet) -> SpendGetReply:
+        """Ask the hub what *source* has spent of its most, and what it holds."""
+        reply: SpendGetReply = await self.request(
+            RequestType.SPEND_GET, SpendGetRequest(source.public_key)
+        )
+        return reply
+
+    async def sweep(self, source: SpendingWallet) -> PaymentStatus | None:
+        """Send all that *source* holds and that isn't under way home to the session's wallet.
+
+        No prompt, and it counts against no most. Returns how it settled; None when there is
+        nothing to send. PaymentFailedError and the like as for any payment.
+        """
+        left = await self.spend_left(source)
+        free_qu = left.balance_qu - left.held_qu
+        if free_qu <= 0:
+            return None
+        return await self.pay(Intent(self.wallet.public_key, free_qu), source=source)
+
+    def _spend_from(
+        self, source: SpendingWallet, intent: messages.Intent
+    ) -> Callable[[ToSign], Awaitable[bytes]]:
+        """Return what signs a payment from *source*: it counts once, however often it signs."""
+        home = intent.destination == self.wallet.public_key
+        counted = home
+
+        async def sign(to_sign: ToSign) -> bytes:
+            nonlocal counted
+            if not home:
+                source.require_in_time(self.wallet.public_key, self._options.now_ms())
+            if not counted:
+                source.spend(intent.amount_qu)
+                counted = True
+            return await source.wallet.sign(to_sign)
+
+        return sign
 
     async def decision(self, audience: str, *, nonce: str | None = None) -> bytes:
         """Have the hub sign what it knows of this wallet, for *audience*; see `decision`.

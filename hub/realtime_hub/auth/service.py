@@ -73,13 +73,22 @@ class AuthService:
 
     async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> ProvenLogin:
         """Check a login; the caller has used the nonce up before."""
-        proven = await self._logins.prove(
-            challenge,
-            wallet=request.wallet,
-            scheme=request.scheme,
-            signature=request.signature,
-            resources=request.resources,
-        )
+        try:
+            proven = await self._logins.prove(
+                challenge,
+                wallet=request.wallet,
+                scheme=request.scheme,
+                signature=request.signature,
+                resources=request.resources,
+            )
+        except RequestError as error:
+            # A block ends the key first. Who knows why needn't ask the wallet for another in vain.
+            no_key = request.scheme is Scheme.KEY and error.code is ErrorCode.BAD_SIGNATURE
+            if no_key and self._is_known_as_blocked(PublicKey(request.wallet)):
+                raise RequestError(
+                    ErrorCode.WALLET_BLOCKED, "the wallet is blocked, and its keys with it"
+                ) from error
+            raise
         if proven.by_key or proven.wallet != self._book.contract_admin:
             return proven  # No key administers: its theft would be the fleet's.
         return replace(proven, scopes=(*proven.scopes, "admin"))
@@ -91,6 +100,10 @@ class AuthService:
         """
         [trust] = await self._book.get([wallet])
         return self._require_welcome(wallet, trust)
+
+    def _is_known_as_blocked(self, wallet: PublicKey) -> bool:
+        known = self._book.peek([wallet])
+        return known is not None and known[0].status is TrustStatus.BLOCKED
 
     async def stand_on(self, proven: ProvenLogin, *, seen: Position) -> Grant | None:
         """Return the grant of an admitted login: kept, or noted as used; None without one.

@@ -89,9 +89,9 @@ def require_same_owner(payment: Payment, spender: Spender | None) -> None:
         )
 
 
-def require_in_time(spender: Spender | None, now_ms: int) -> None:
-    """Raise RequestError 311 when a spending wallet may pay no longer."""
-    if spender is not None and now_ms >= spender.until_ms:
+def require_in_time(spender: Spender | None, payee: PublicKey, now_ms: int) -> None:
+    """Raise RequestError 311 when a spending wallet may pay no longer, unless money goes home."""
+    if spender is not None and payee != spender.owner and now_ms >= spender.until_ms:
         raise RequestError(
             ErrorCode.SPEND_LIMIT,
             f"the wallet could be spent from until {now_ms - spender.until_ms} ms ago",

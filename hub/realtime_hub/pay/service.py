@@ -283,7 +283,7 @@ class PaymentService:
             if attempt.blocked:
                 raise RequestError(ErrorCode.WALLET_BLOCKED, "the payer was blocked just now")
             self._require_open()
-            require_in_time(spender, self._clock.now_ms())
+            require_in_time(spender, order.payee, self._clock.now_ms())
             require_tick_ahead(order.tick, self._ticks.current_tick)
             payment = self._take(known, payment_id, order, balance_qu, balance_tick)
         self._prepared.remove(prepared)
@@ -320,7 +320,7 @@ class PaymentService:
     ) -> tuple[Order, Prepared]:
         """Run the checks that need no waiting."""
         transaction = parse_order(request.signed_tx, payer)
-        require_in_time(spender, self._clock.now_ms())
+        require_in_time(spender, transaction.destination, self._clock.now_ms())
         self._require_open()
         if known is None and request.attempt != FIRST_ATTEMPT:
             raise RequestError(
