@@ -130,6 +130,7 @@ class RedisTrustLog:
         self._vouched_s: float | None = None
         self._deliver: Callable[[LogEntry], None] = lambda _entry: None
         self._begin: LogBegin = lambda _entries: None
+        self._said: dict[str, str | None] = {}
         self._filling = asyncio.Lock()
         self._appending = asyncio.Lock()
 
@@ -296,9 +297,10 @@ class RedisTrustLog:
                 if self._clock.monotonic_s() >= trim_s:
                     trim_s = self._clock.monotonic_s() + self._limits.trim_every_ms / 1_000
                     await self._trim()
+                self._say("trust log", None)
             except (LogUnavailable, RedisError, OSError) as error:
                 stop_if_cancelled()
-                logger.warning("trust log: %s", error)
+                self._say("trust log", str(error))
                 pause_s = self._limits.reconnect_pause_s
             await asyncio.sleep(pause_s)
 
@@ -310,7 +312,7 @@ class RedisTrustLog:
                 await self._listen(connection)
             except (LogUnavailable, RedisError, OSError, TimeoutError) as error:
                 stop_if_cancelled()
-                logger.warning("trust publications: %s", error)
+                self._say("trust publications", str(error))
                 await asyncio.sleep(self._limits.reconnect_pause_s)
             finally:
                 await connection.disconnect(nowait=True)
@@ -334,6 +336,7 @@ class RedisTrustLog:
             if not isinstance(message, list) or not message:
                 raise LogUnavailable("a publication can't be read")
             if message[0] in (b"subscribe", b"ssubscribe"):
+                self._say("trust publications", None)
                 await self._fill()
             elif message[0] in (b"message", b"smessage"):
                 await self._hear(message[2])
@@ -416,6 +419,15 @@ class RedisTrustLog:
         found = [self._read(seq, data) for seq, data in newest.entries]
         self._vouched_s = began_s
         self._begin([entry for entry in found if entry is not None])
+
+    def _say(self, part: str, trouble: str | None) -> None:
+        """Log a trouble once, not ten times a second."""
+        before = self._said.get(part)
+        self._said[part] = trouble
+        if trouble is not None and trouble != before:
+            logger.warning("%s: %s", part, trouble)
+        elif trouble is None and before is not None:
+            logger.info("%s: followed again", part)
 
     def _take(self, seq: int, data: bytes) -> None:
         entry = self._read(seq, data)
