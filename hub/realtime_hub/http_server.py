@@ -9,6 +9,7 @@ from typing import Any, Final
 import uvicorn
 
 from realtime_hub.http_deadlines import REQUEST_WITHIN_S, BoundedHttp, Unfinished
+from realtime_hub.http_doorway import Doorway
 
 BACKLOG_CONNECTIONS_MAX: Final = 4_096
 SHUTDOWN_S_MAX: Final = 1
@@ -88,18 +89,15 @@ def build_server(
     ws: type[asyncio.Protocol] | None = None,
     request_within_s: float = REQUEST_WITHIN_S,
 ) -> EmbeddedServer:
-    """Make a server for *app*; *ws* takes over connections that upgrade."""
+    """Make a server for *app*; *ws*, a `WebSocketTransport`, takes connections that upgrade."""
     waiting = Unfinished(within_s=request_within_s)
-
-    class ServerHttp(BoundedHttp):
-        """A connection of this server."""
-
-        unfinished = waiting
+    kind = BoundedHttp if ws is None else Doorway
+    connection = type("ServerHttp", (kind,), {"unfinished": waiting})
 
     return EmbeddedServer(
         uvicorn.Config(
             app,
-            http=ServerHttp,
+            http=connection,
             ws=ws if ws is not None else "none",
             loop="none",
             lifespan="off",

@@ -8,9 +8,16 @@ import pytest
 
 from realtime_hub.http_deadlines import HEAD_BYTES_MAX, Unfinished
 from realtime_hub.http_server import bind, build_server
+from realtime_hub.surfaces.ws.engine import SessionEngine
+from session_fakes import FakeHub
 from waiting import eventually
 
 WITHIN_S = 0.3
+PLAIN_UPGRADE = (
+    b"GET /v1 HTTP/1.1\r\nHost: hub.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: realtime.qubic.v1.msgpack\r\n\r\n"
+)
 
 
 async def _app(scope: dict[str, object], receive: object, send: object) -> None:
@@ -24,7 +31,8 @@ async def _app(scope: dict[str, object], receive: object, send: object) -> None:
 @contextlib.asynccontextmanager
 async def _server() -> AsyncIterator[int]:
     listener = bind("127.0.0.1", 0, "a port of its own")
-    server = build_server(_app, request_within_s=WITHIN_S)
+    engine = SessionEngine(FakeHub().context)
+    server = build_server(_app, ws=engine.ws_protocol, request_within_s=WITHIN_S)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await eventually(lambda: server.started)
@@ -97,6 +105,18 @@ async def test_a_head_is_bounded_however_fast_it_comes() -> None:
         assert len(endless[1]) > HEAD_BYTES_MAX
         answer = await _talk(port, endless, pause_s=0)
         assert answer.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.slow
+async def test_a_session_is_under_no_deadline_of_http() -> None:
+    async with _server() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(PLAIN_UPGRADE)
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        await asyncio.sleep(2 * WITHIN_S)
+        assert not reader.at_eof()
+        writer.close()
 
 
 class _Connection:

@@ -12,7 +12,7 @@ from raw_socket import BINARY, CLOSE, PONG, RawSocket, frame, raw_socket
 from realtime_protocol.codec import ErrorReply, decode_answer
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.limits import Limits
-from rfc6455_cases import CASES, HANDSHAKES, Case, Handshake, message
+from rfc6455_cases import CASES, HANDSHAKES, Case, Handshake, chop, message
 from waiting import eventually
 from ws_hub import ServedHub, served_hub
 
@@ -102,7 +102,7 @@ async def test_every_case_on_the_asgi_endpoint(wide: bool) -> None:
     assert wrong == []
 
 
-async def _shake(hub: ServedHub, handshake: Handshake) -> tuple[int, str]:
+async def _shake(hub: ServedHub, handshake: Handshake, *, pieces: int) -> tuple[int, str]:
     address = urlsplit(hub.url)
     headers: dict[str, str | None] = {
         "Host": address.netloc,
@@ -116,7 +116,10 @@ async def _shake(hub: ServedHub, handshake: Handshake) -> tuple[int, str]:
     lines = [handshake.line, *(f"{name}: {value}" for name, value in headers.items() if value)]
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        for piece in chop(request, -(-len(request) // pieces)):
+            writer.write(piece)
+            await asyncio.sleep(0.01 if pieces > 1 else 0)  # Another segment.
         async with asyncio.timeout(5):
             head = await reader.readuntil(b"\r\n\r\n")
             status = int(head.split()[1])
@@ -127,15 +130,19 @@ async def _shake(hub: ServedHub, handshake: Handshake) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asgi", [False, True], ids=["own transport", "asgi"])
-async def test_every_handshake(asgi: bool) -> None:
+@pytest.mark.parametrize(
+    ("asgi", "pieces"),
+    [(False, 1), (False, 2), (True, 1)],
+    ids=["read at a glance", "read by uvicorn and websockets", "asgi"],
+)
+async def test_every_handshake(asgi: bool, pieces: int) -> None:
     wrong = []
     async with served_hub(Limits(upgrades_per_ip_per_s=10_000), asgi=asgi) as hub:
         for handshake in HANDSHAKES:
             expected = handshake.status
             if asgi and handshake.asgi_status is not None:
                 expected = handshake.asgi_status
-            status, text = await _shake(hub, handshake)
+            status, text = await _shake(hub, handshake, pieces=pieces)
             says = handshake.says if expected == handshake.status else ""
             if status == 101:
                 says = "realtime.qubic.v1.msgpack"

@@ -8,13 +8,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from realtime_hub.http_deadlines import BoundedHttp
+from realtime_hub.http_doorway import Doorway
 from realtime_hub.http_server import build_server
 from realtime_hub.surfaces.ws.engine import SessionEngine
+from realtime_hub.surfaces.ws.transport import WebSocketTransport
 from session_fakes import FakeHub
 
 UPGRADE = (
     b"GET /v1 HTTP/1.1\r\nHost: hub.example\r\nConnection: keep-alive, Upgrade\r\n"
     b"Upgrade: websocket\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n"
+)
+PLAIN_UPGRADE = (
+    b"GET /v1 HTTP/1.1\r\nHost: hub.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: realtime.qubic.v1.msgpack\r\n\r\n"
 )
 
 
@@ -39,6 +46,20 @@ class FakeTransport(asyncio.Transport):
     """Remembers whom it calls."""
 
     protocol: asyncio.BaseProtocol | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol
@@ -83,6 +104,45 @@ async def test_the_transport_is_handed_over_before_the_request_which_comes_whole
         headers = headers.replace(name, name.lower())
     assert request == head + b"\r\n" + headers
     assert not state.connections, "the HTTP connection must have left the server's list"
+
+
+async def test_a_plain_upgrade_goes_to_the_class_without_a_parser_and_leaves_nothing_behind() -> (
+    None
+):
+    hub = FakeHub()
+    config = build_server(None, ws=SessionEngine(hub.context).ws_protocol).config
+    config.load()
+    kind = config.http_protocol_class
+    assert isinstance(kind, type)
+    assert issubclass(kind, Doorway)
+    state, transport = ServerState(), FakeTransport()
+    doorway = kind(config=config, server_state=state, app_state={})
+    doorway.connection_made(transport)
+    assert state.connections == {doorway}
+    doorway.data_received(PLAIN_UPGRADE)
+    assert state.connections == {transport.protocol}
+    assert isinstance(transport.protocol, WebSocketTransport)
+    assert not hasattr(doorway, "parser")
+    assert not len(doorway.unfinished)
+    assert b"".join(transport.written).startswith(b"HTTP/1.1 101 ")
+    [session] = hub.context.registry.connections
+    transport.protocol.connection_lost(None)
+    assert session.ended
+
+
+async def test_a_server_that_ends_closes_who_sent_nothing() -> None:
+    config = build_server(None, ws=Taken).config
+    config.load()
+    kind = config.http_protocol_class
+    assert isinstance(kind, type)
+    assert issubclass(kind, Doorway)
+    state, transport = ServerState(), FakeTransport()
+    doorway = kind(config=config, server_state=state, app_state={})
+    doorway.connection_made(transport)
+    doorway.shutdown()
+    assert transport.closed
+    doorway.connection_lost(None)
+    assert not state.connections
 
 
 async def test_a_server_that_ends_calls_shutdown_of_all_in_its_list_of_connections() -> None:

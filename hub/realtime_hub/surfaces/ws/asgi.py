@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
-from websockets.datastructures import Headers
-
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import LiveSession, Serve
@@ -35,6 +33,7 @@ QUEUE_HIGH_BYTES: Final = 16_384
 QUEUE_LOW_BYTES: Final = 4_096
 INTERNAL_ERROR: Final = 1011
 _HTTP_RESPONSE: Final = "websocket.http.response"
+_ORIGIN: Final = b"origin"  # ASGI has names in lower case.
 
 
 class AsgiEndpoint:
@@ -64,10 +63,8 @@ class AsgiEndpoint:
     def _admit(self, scope: Message, address: str) -> str | Refusal:
         context = self._context
         now_s = context.clock.monotonic_s()
-        headers = Headers(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
-        )
-        domain = admit(context, address=address, headers=headers, now_s=now_s)
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == _ORIGIN]
+        domain = admit(context, address=address, origins=origins, now_s=now_s)
         if isinstance(domain, Refusal):
             return domain
         if not set(SUBPROTOCOLS) & set(scope.get("subprotocols", ())):

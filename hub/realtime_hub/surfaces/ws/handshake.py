@@ -1,6 +1,6 @@
 """Who may open a WebSocket connection, decided before anything of a session exists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -11,7 +11,7 @@ from websockets.datastructures import Headers
 from realtime_hub.session.context import HubContext
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, WEBSOCKET_PATH
 
-_VERSION: Final = "13"
+VERSION: Final = "13"
 SUBPROTOCOLS: Final = (SUBPROTOCOL_MSGPACK,)
 FULL_RETRY_S: Final = 5
 """What a client is told when there is no room for it."""
@@ -32,16 +32,21 @@ class Refusal:
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status is HTTPStatus.UPGRADE_REQUIRED:
-            headers |= {"Upgrade": "websocket", "Sec-WebSocket-Version": _VERSION}
+            headers |= {"Upgrade": "websocket", "Sec-WebSocket-Version": VERSION}
         return headers
 
 
-def admit(context: HubContext, *, address: str, headers: Headers, now_s: float) -> str | Refusal:
-    """Return the domain that the users of a client sign for, or why it isn't let in."""
+def admit(
+    context: HubContext, *, address: str, origins: Sequence[str], now_s: float
+) -> str | Refusal:
+    """Return the domain that the users of a client sign for, or why it isn't let in.
+
+    *origins*: the Origin headers that it sent.
+    """
     registry, settings = context.registry, context.settings
     wait_ms = registry.addresses.try_upgrade(address, now_s=now_s)
     return refuse_for_room(wait_ms=wait_ms, is_full=registry.is_full) or domain_of(
-        headers, origins=settings.origins, without_origin=context.domain_without_origin
+        origins, served=settings.origins, without_origin=context.domain_without_origin
     )
 
 
@@ -67,12 +72,19 @@ def refuse_for_path(path: str) -> Refusal | None:
     return Refusal(HTTPStatus.NOT_FOUND, f"Sessions are at {WEBSOCKET_PATH}.\n")
 
 
+def refuse_for_host(headers: Headers) -> Refusal | None:
+    """Refuse a request that doesn't say, once, which host it means (RFC 9112, section 3.2)."""
+    if len(headers.get_all("Host")) == 1:
+        return None
+    return Refusal(HTTPStatus.BAD_REQUEST, "Exactly one Host header is needed.\n")
+
+
 def refuse_for_version(headers: Headers) -> Refusal | None:
     """Refuse another version of WebSocket than RFC 6455's."""
     versions = headers.get_all("Sec-WebSocket-Version")
-    if not versions or _VERSION in versions:
+    if not versions or VERSION in versions:
         return None
-    return Refusal(HTTPStatus.UPGRADE_REQUIRED, f"WebSocket version {_VERSION} is spoken here.\n")
+    return Refusal(HTTPStatus.UPGRADE_REQUIRED, f"WebSocket version {VERSION} is spoken here.\n")
 
 
 def refuse_address() -> Refusal:
@@ -90,21 +102,20 @@ def refuse_for_subprotocols(words: str = "") -> Refusal:
 
 
 def domain_of(
-    headers: Headers, *, origins: Mapping[str, str], without_origin: str | None
+    sent: Sequence[str], *, served: Mapping[str, str], without_origin: str | None
 ) -> str | Refusal:
     """Return the domain that this client's users sign for.
 
     A browser always sends its page's Origin, so a page can't pretend to be a native client; the
     origin ``null`` says nothing and is never let in.
     """
-    sent = headers.get_all("Origin")
     if len(sent) > 1:
         return Refusal(HTTPStatus.BAD_REQUEST, "More than one Origin header.\n")
     if not sent:
         if without_origin is None:
             return Refusal(HTTPStatus.FORBIDDEN, "This hub serves no client without an Origin.\n")
         return without_origin
-    domain = None if sent[0] == "null" else origins.get(sent[0])
+    domain = None if sent[0] == "null" else served.get(sent[0])
     if domain is None:
         return Refusal(HTTPStatus.FORBIDDEN, "This Origin is not served here.\n")
     return domain

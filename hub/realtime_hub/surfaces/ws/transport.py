@@ -1,8 +1,9 @@
 """A session's connection: WebSocket frames over a TCP transport that uvicorn accepted.
 
-uvicorn makes one object for each connection that upgrades, hands it the transport and the request
-as it was, and asks it to `shutdown` when the server ends (`uvicorn.protocols.websockets`). What
-was read is handled before the read callback returns, and all answers leave with one write.
+One object is made for each connection that upgrades: by our own doorway, with the request as it was
+read there, or by uvicorn, with the request as bytes (`uvicorn.protocols.websockets`). uvicorn asks
+it to `shutdown` when the server ends. What was read is handled before the read callback returns,
+and all answers leave with one write.
 """
 
 import asyncio
@@ -33,10 +34,12 @@ from realtime_hub.surfaces.ws.handshake import (
     Refusal,
     admit,
     refuse_address,
+    refuse_for_host,
     refuse_for_path,
     refuse_for_subprotocols,
     refuse_for_version,
 )
+from realtime_hub.surfaces.ws.upgrade import Upgrade, encode_acceptance, encode_refusal
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.limits import TokenBucket
 
@@ -150,6 +153,18 @@ class WebSocketTransport(asyncio.Protocol):
             self._account(self._frames)
         else:
             self._process(self._frames, data)
+
+    def take_upgrade(self, upgrade: Upgrade) -> None:
+        """Answer a request that is good, and begin the session."""
+        now_s = self._context.clock.monotonic_s()
+        domain = admit(self._context, address=self._address, origins=upgrade.origins, now_s=now_s)
+        if isinstance(domain, str) and not self._count(now_s):
+            domain = refuse_address()
+        if isinstance(domain, Refusal):
+            self._refuse(domain)
+        else:
+            self._write(encode_acceptance(upgrade))
+            self._open(domain, from_page=bool(upgrade.origins))
 
     def eof_received(self) -> None:
         """The client sends nothing more: close."""
@@ -318,37 +333,46 @@ class WebSocketTransport(asyncio.Protocol):
     # Opening ----------------------------------------------------------------------------------
 
     def _shake_hands(self, data: bytes) -> None:
-        """Answer the request to upgrade, which uvicorn has read whole."""
+        """Answer a request to upgrade that is unusual, and that uvicorn has read whole."""
         protocol = ServerProtocol(subprotocols=_SUBPROTOCOLS, logger=frame_logger)
         protocol.receive_data(data)
-        domain, from_page = "", False
         for event in protocol.events_received():
             if isinstance(event, Request):
-                domain = self._answer(protocol, event)
-                from_page = "Origin" in event.headers
+                self._answer(protocol, event)
+                return
         self._write_pieces(protocol.data_to_send())
-        if protocol.state is OPEN:
-            self._open(domain, from_page=from_page)
 
-    def _answer(self, protocol: ServerProtocol, request: Request) -> str:
-        """Accept or refuse; return the domain that the client's users sign for."""
-        now_s = self._context.clock.monotonic_s()
+    def _answer(self, protocol: ServerProtocol, request: Request) -> None:
+        """Accept or refuse."""
+        now_s, headers = self._context.clock.monotonic_s(), request.headers
         domain = (
             refuse_for_path(request.path)
-            or refuse_for_version(request.headers)
-            or admit(self._context, address=self._address, headers=request.headers, now_s=now_s)
+            or refuse_for_host(headers)
+            or refuse_for_version(headers)
+            or admit(
+                self._context,
+                address=self._address,
+                origins=headers.get_all("Origin"),
+                now_s=now_s,
+            )
         )
         if isinstance(domain, Refusal):
-            _refuse(protocol, domain)
-            return ""
+            self._refuse(domain)
+            return
         response = protocol.accept(request)
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not self._count(now_s):
-            _refuse(protocol, refuse_address())
+            self._refuse(refuse_address())
         elif protocol.subprotocol is None and response.status_code == HTTPStatus.BAD_REQUEST:
-            _refuse(protocol, refuse_for_subprotocols((response.body or b"").decode()))
+            self._refuse(refuse_for_subprotocols((response.body or b"").decode()))
         else:
             protocol.send_response(response)
-        return domain
+            self._write_pieces(protocol.data_to_send())
+            if protocol.state is OPEN:
+                self._open(domain, from_page="Origin" in headers)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._write(encode_refusal(refusal))
+        self._end_stream()
 
     def _count(self, now_s: float) -> bool:
         self._counted = self._context.registry.addresses.try_connect(self._address, now_s=now_s)
@@ -432,9 +456,3 @@ class WebSocketTransport(asyncio.Protocol):
                 transport.resume_reading()
             else:
                 transport.pause_reading()
-
-
-def _refuse(protocol: ServerProtocol, refusal: Refusal) -> None:
-    response = protocol.reject(refusal.status, refusal.text)
-    response.headers.update(refusal.headers)
-    protocol.send_response(response)
