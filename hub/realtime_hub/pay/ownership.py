@@ -30,6 +30,7 @@ RENEW_EVERY_S: Final = 0.5
 ASK_EVERY_S: Final = 0.5
 """How often a worker that doesn't own asks for the lease."""
 LINK_PAUSE_S: Final = 0.05
+_STOPPING: Final = "this process ends"
 
 
 class Term(Protocol):
@@ -158,7 +159,9 @@ class Ownership:
             await asyncio.sleep(ASK_EVERY_S)
         finally:
             self.fence = self._term = None
-        logger.warning("term %d is over: %s", fence, why)
+        # A normal stop is no news; whoever else ends a term should know.
+        level = logging.INFO if why is _STOPPING else logging.WARNING
+        logger.log(level, "term %d is over: %s", fence, why)
 
     async def _serve(self, term: Term) -> str:
         """Serve until the term is over, and say why it is."""
@@ -166,7 +169,7 @@ class Ownership:
         keeping = asyncio.create_task(self._keep(term))
         retiring = asyncio.create_task(self._retired.wait())
         tasks = {serving, keeping, retiring}
-        why = "this process ends"
+        why = _STOPPING
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
