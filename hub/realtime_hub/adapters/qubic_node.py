@@ -13,6 +13,7 @@ from typing import Final, TypeVar, cast
 
 from realtime_hub.chain.model import Entity, NodeUnavailable, TickInfo
 from realtime_hub.clock import Clock, Entropy
+from realtime_hub.patience import patience
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.qubic import node_wire
 from realtime_protocol.qubic.node_wire import (
@@ -172,7 +173,7 @@ class NodeConnection:
     ) -> list[Packet]:
         """Send a request and return its answers, the closing one last."""
         try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
+            async with patience(self._settings.request_timeout_s):
                 protocol = await self._connected()
                 return await self._exchange(protocol, build, expected, collect=collect)
         except TimeoutError as error:
@@ -183,7 +184,7 @@ class NodeConnection:
     async def send(self, packet: bytes) -> None:
         """Hand a packet over without waiting for any answer."""
         try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
+            async with patience(self._settings.request_timeout_s):
                 protocol = await self._connected()
         except TimeoutError as error:
             raise NodeUnavailable(f"node {self.address} can't be reached") from error
@@ -286,7 +287,7 @@ class NodeConnection:
             self._connecting = None
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _NodeProtocol:
-        async with asyncio.timeout(self._settings.connect_timeout_s):
+        async with patience(self._settings.connect_timeout_s):
             transport, protocol = await loop.create_connection(
                 lambda: _NodeProtocol(str(self.address)), self.address.host, self.address.port
             )

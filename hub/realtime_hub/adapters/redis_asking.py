@@ -8,12 +8,13 @@ from redis.exceptions import RedisError
 
 from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S
 from realtime_hub.auth.ports import LogUnavailable
+from realtime_hub.patience import patience
 
 
 async def asked(answer: Awaitable[Any]) -> Any:
     """Return Redis' answer; LogUnavailable for any failure, whose outcome is then unknown."""
     try:
-        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+        async with patience(COMMAND_TIMEOUT_S):
             found = await answer
     except (RedisError, OSError, TimeoutError) as error:
         stop_if_cancelled()

@@ -20,6 +20,7 @@ from realtime_hub.adapters.redis_asking import stop_if_cancelled
 from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
 from realtime_hub.auth.grant_store import GrantsUnavailable
 from realtime_hub.auth.grants import ID_BYTES, Grants
+from realtime_hub.patience import patience
 from realtime_protocol.identity import PublicKey
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class RedisGrants:
     async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Return Redis' answer; GrantsUnavailable for any failure, whose outcome is unknown."""
         try:
-            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+            async with patience(COMMAND_TIMEOUT_S):
                 found = await ask()
         except (RedisError, OSError, TimeoutError) as error:
             stop_if_cancelled()

@@ -21,6 +21,7 @@ from realtime_hub.adapters.redis_asking import stop_if_cancelled
 from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
 from realtime_hub.adapters.together import Together
 from realtime_hub.clock import Entropy
+from realtime_hub.patience import patience
 from realtime_hub.session.resume import FAMILY_BYTES, Family, FamilyState
 from realtime_hub.session.resume_store import HUB_ID_BYTES, Move, Standing, StoreUnavailable
 from realtime_protocol.identity import PublicKey
@@ -256,7 +257,7 @@ def _stamp(stamp: bytes | None) -> int:
 async def _asked(answer: Awaitable[Any]) -> Any:
     """Return Redis' answer; StoreUnavailable for any failure, whose outcome is then unknown."""
     try:
-        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+        async with patience(COMMAND_TIMEOUT_S):
             found = await answer
     except (RedisError, OSError, TimeoutError) as error:
         stop_if_cancelled()

@@ -30,6 +30,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from realtime_hub.patience import patience
+
 TAG: Final = "{realtime}"
 """What every key of ours begins with, so that all lie in one slot of a Cluster."""
 COMMAND_TIMEOUT_S: Final = 0.5
@@ -252,7 +254,7 @@ class _Asking:
         """Return the answer of the server at *address*; RedisError, OSError or TimeoutError."""
         connection = self._class(host=address[0], port=address[1], **self._options)
         try:
-            async with asyncio.timeout(ASK_TIMEOUT_S):
+            async with patience(ASK_TIMEOUT_S):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 await connection.send_command(*command)
                 return await connection.read_response()

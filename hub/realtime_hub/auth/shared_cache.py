@@ -9,6 +9,7 @@ from typing import Final
 from realtime_hub.auth.breaker import Breaker
 from realtime_hub.auth.ports import CachedRecord, LogUnavailable, TrustCache
 from realtime_hub.clock import Clock
+from realtime_hub.patience import patience
 from realtime_protocol.identity import PublicKey
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class SharedCache:
     async def require(self, wallets: Sequence[PublicKey]) -> Sequence[CachedRecord | None]:
         """Return what is kept of each wallet; LogUnavailable when that can't be told in time."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with patience(self._timeout_s):
                 found = await self._cache.get(wallets)
         except (LogUnavailable, TimeoutError) as error:
             self.breaker.failed()
@@ -70,7 +71,7 @@ class SharedCache:
 
     async def _write(self, records: Sequence[CachedRecord]) -> None:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with patience(self._timeout_s):
                 await self._cache.put(records)
         except (LogUnavailable, TimeoutError) as error:
             # A full Redis still answers reads, so a failed write alone opens nothing.

@@ -16,6 +16,7 @@ from realtime_hub.auth.ports import CachedRecord, SourceUnavailable
 from realtime_hub.auth.shared_cache import SharedCache
 from realtime_hub.auth.standing import Standing
 from realtime_hub.clock import Clock
+from realtime_hub.patience import patience
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Position, TrustTier
 
@@ -155,7 +156,7 @@ class TierReader:
         if not self._source_breaker.allows():
             return {}
         try:
-            async with asyncio.timeout(self._source_timeout_s):
+            async with patience(self._source_timeout_s):
                 records = await self._statuses(wallets)
         except (SourceUnavailable, TimeoutError):
             self._source_breaker.failed()
