@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest scripts tests
+SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest scripts tests examples
 CONFIG ?=
 
 .DEFAULT_GOAL := help

@@ -33,7 +33,7 @@ SCHEME = Scheme.K12
 class Handler(SimpleHTTPRequestHandler):
     """Files by GET, signatures by POST."""
 
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
 
     def __init__(self, demo: Path, *args: object) -> None:
         self.demo = demo
@@ -45,7 +45,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.directory = str(FOLDERS.get(first, HERE))
         return super().translate_path(f"/{rest}" if first in FOLDERS else path)
 
-    def do_POST(self) -> None:  # noqa: N802  (named by the base class)
+    def do_POST(self) -> None:
         """Answer /wallet, /sign and /sign-transaction; the body is JSON with a wallet's number."""
         if self.headers.get("Origin") != f"http://{self.headers.get('Host')}":
             self.send_error(HTTPStatus.FORBIDDEN, "only this server's own page may ask")

@@ -67,6 +67,7 @@ from realtime_hub.surfaces.app_admin import app_admin_routes
 from realtime_hub.surfaces.coverage_admin import coverage_routes
 from realtime_hub.surfaces.published_keys import key_routes
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
+from realtime_hub.surfaces.trust_streams import TrustStreams, stream_routes
 from realtime_hub.surfaces.ws.engine import SessionEngine
 from realtime_hub.trust_sources import SourceParts, build_trust_source
 from realtime_protocol.codes import ErrorCode
@@ -106,6 +107,7 @@ class Hub:
     keys: WatchedKeys
     export: EventExport
     apps: Apps
+    streams: TrustStreams
 
     async def run(self) -> None:
         """Own every long-running part until cancelled."""
@@ -133,6 +135,7 @@ class Hub:
 
     async def drain(self) -> None:
         """Send every session elsewhere, and let another process own the payments."""
+        self.streams.stop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ownership.retire())
             group.create_task(self.engine.drain())
@@ -446,6 +449,9 @@ def _assemble(
     engine = SessionEngine(context)
     _listen(context, watcher, auth, quotes, payments, export, metrics)
     book.doubt_listeners.append(context.fanout.begin_anew)
+    streams = TrustStreams(auth, apps, clock)
+    auth.listeners.append(streams.on_trust_change)
+    book.doubt_listeners.append(streams.begin_anew)
     _watch(metrics, watcher, book, ownership, export, context.coverage)
 
     draining = context.draining
@@ -470,7 +476,11 @@ def _assemble(
             apps=apps,
             readiness=readiness,
             admit=RestAdmission(clock, settings.requests_per_s, settings.requests_burst),
-            further=[*key_routes(lambda: keys.ring, clock), *further],
+            further=[
+                *key_routes(lambda: keys.ring, clock),
+                *stream_routes(streams, apps),
+                *further,
+            ],
         )
     )
     admin_app = build_admin_app(
@@ -501,6 +511,7 @@ def _assemble(
         keys=keys,
         export=export,
         apps=apps,
+        streams=streams,
     )
 
 

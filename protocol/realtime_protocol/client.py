@@ -24,6 +24,7 @@ from realtime_protocol.errors import LocalProtocolError, RemoteProtocolError
 from realtime_protocol.login_text import LoginChallenge, build_login_text
 from realtime_protocol.map_keys import find_repeated_key
 from realtime_protocol.messages import (
+    AckRequest,
     Challenge,
     ChallengeRequest,
     ErrorBody,
@@ -35,6 +36,7 @@ from realtime_protocol.messages import (
     ResumeRequest,
     ResumeSub,
     Scheme,
+    ServiceRequest,
 )
 from realtime_protocol.session_key import Kind, resume_body, sign_with_session_key
 
@@ -70,8 +72,9 @@ MOVES: Final[Mapping[tuple[ClientState, str], ClientState]] = {
     (ClientState.OPEN, "refused"): ClientState.OPEN,
 }
 
-_ALWAYS: Final = frozenset({RequestType.CHALLENGE, RequestType.LOGIN, RequestType.RESUME})
-_LOGINS: Final = frozenset({RequestType.LOGIN, RequestType.RESUME, RequestType.REFRESH})
+_OPENING: Final = frozenset({RequestType.LOGIN, RequestType.RESUME, RequestType.SERVICE})
+_ALWAYS: Final = frozenset({RequestType.CHALLENGE, *_OPENING})
+_LOGINS: Final = frozenset({*_OPENING, RequestType.REFRESH})
 _REPLIES_WITH_MAPS: Final = frozenset(
     {RequestType.CHALLENGE, RequestType.SUBSCRIBE, RequestType.PAYMENT_GET}
 )
@@ -125,9 +128,10 @@ class ClientSession:
 
     *uri* is the URL that was opened, *domain* the host of the page or the configured domain of the
     program: a challenge for anything else is refused, so that no other site can use the signature.
+    A backend, which signs nothing, gives no *domain*, and logs in by :meth:`service` only.
     """
 
-    def __init__(self, *, uri: str, domain: str, chain: str | None = None) -> None:
+    def __init__(self, *, uri: str, domain: str | None, chain: str | None = None) -> None:
         self._uri = uri
         self._domain = domain
         self._chain = chain
@@ -173,6 +177,8 @@ class ClientSession:
         challenge = self._challenge
         if challenge is None:
             raise LocalProtocolError("there is no unused challenge; ask for one")
+        if self._domain is None:
+            raise LocalProtocolError("a client without a domain signs nothing")
         if self.challenge_left_ms(now_ms) == 0:
             raise LocalProtocolError("the challenge has expired; ask for another one")
         return build_login_text(_login_challenge(challenge), wallet, list(resources))
@@ -211,6 +217,19 @@ class ClientSession:
         self._move("login")
         self._challenge = None
         return sent
+
+    def service(self, api_key: str) -> tuple[int, bytes]:
+        """Return id and frame of a backend's login, which the challenge has no part in."""
+        sent = self.request(RequestType.SERVICE, ServiceRequest(api_key))
+        self._move("login")
+        self._challenge = None
+        return sent
+
+    def acknowledge(self, sub: int, offset: int) -> bytes:
+        """Return the frame that says that a subscription was dealt with up to *offset*."""
+        if self._state is not ClientState.OPEN:
+            raise LocalProtocolError("ack needs a login first")
+        return encode_request(RequestType.ACK, self._free_id(), AckRequest(sub, offset))
 
     def ask_challenge(self, ttl_ms: int) -> tuple[int, bytes]:
         """Return id and frame of a request for another challenge, good for *ttl_ms*."""
@@ -314,6 +333,8 @@ class ClientSession:
             raise UntrustedChallengeError(
                 f"the challenge is for {challenge.uri!r}, but {self._uri!r} was opened"
             )
+        if self._domain is None:
+            return  # Nothing is signed.
         if challenge.domain != self._domain:
             raise UntrustedChallengeError(
                 f"the challenge is for the domain {challenge.domain!r}, not {self._domain!r}"

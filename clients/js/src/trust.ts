@@ -14,6 +14,7 @@ import { list } from "./shapes.js";
 import { PushType, RequestType, ResumeOutcome } from "./tables.js";
 
 const EVENTS_MAX = 1_024;
+const UNPOSITIONED = 0;
 const readSnapshot = list(WALLET_TRUST);
 
 export type TrustEvent =
@@ -137,7 +138,8 @@ export class TrustSubscription implements Subscription, AsyncIterable<TrustEvent
 
   /** Whether a change at *offset* was not seen before: an effect happens once. */
   private isNews(offset: number, wallet: string): boolean {
-    if (this.position === null) return true;
+    // What an app's own list says has no place in the shared log.
+    if (this.position === null || offset === UNPOSITIONED) return true;
     if (offset < this.position.offset) return false;
     if (offset === this.position.offset && this.seenThere.has(wallet)) return false;
     this.standAt({ epoch: this.position.epoch, offset });

@@ -72,7 +72,8 @@ class LinkOptions:
     """What every connection of a session shares."""
 
     url: str
-    domain: str
+    domain: str | None
+    """None: of a backend, which signs nothing."""
     chain: str | None
     resources: Sequence[str]
     resumable: bool
@@ -173,6 +174,34 @@ class Link:
             raise
         return link
 
+    @classmethod
+    async def open_service(cls, api_key: str, options: LinkOptions) -> "Link":
+        """Connect and log a backend in by its API key; raises as `open` does."""
+        websocket = await _open_websocket(options)
+        machine = ClientSession(uri=options.url, domain=None, chain=options.chain)
+        link = cls(websocket, machine, options)
+        try:
+            async with asyncio.timeout(options.open_timeout_s):
+                await link._receive()
+            link._slots = asyncio.Semaphore(machine.in_flight_max)
+            link.login = await link._exchange(machine.service(api_key))
+        except BaseException as error:
+            machine.close()
+            await _close(websocket, 1000)
+            if isinstance(error, TimeoutError):
+                raise RequestTimeoutError("the hub didn't answer the login in time") from error
+            raise
+        return link
+
+    async def acknowledge(self, sub: int, offset: int) -> None:
+        """Say that everything of a subscription up to *offset* was dealt with."""
+        if self._closed is not None:
+            return
+        try:
+            await self._websocket.send(self._machine.acknowledge(sub, offset))
+        except ConnectionClosed:
+            return  # The reader finds out.
+
     async def _begin(
         self, wallet: Wallet, opening_s: float, ticket: Ticket | None, rows: Sequence[ResumeSub]
     ) -> None:
@@ -215,7 +244,8 @@ class Link:
 
     def _may_log_in(self, delegate: Delegate, wallet: Wallet) -> bool:
         options = self._options
-        return delegate.may_log_in(wallet.public_key, options.domain, now_ms=options.now_ms())
+        domain = options.domain or ""
+        return delegate.may_log_in(wallet.public_key, domain, now_ms=options.now_ms())
 
     async def _log_in_by_key(
         self, delegate: Delegate, wallet: Wallet, opening_s: float, challenge_s: float
@@ -296,7 +326,7 @@ class Link:
 
     def _granted(self, wallet: Wallet, asked: Asked | None) -> None:
         if self._options.delegate is not None and asked is not None:
-            self._options.delegate.grant(wallet.public_key, self._options.domain, asked)
+            self._options.delegate.grant(wallet.public_key, self._options.domain or "", asked)
 
     def _login_text(self, wallet: Wallet, resources: Sequence[str]) -> LoginToSign:
         now_ms = self._options.now_ms()

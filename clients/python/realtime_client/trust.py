@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WALLETS_A_REQUEST_MAX: Final = 64
 WALLETS_A_WATCH_MAX: Final = 256
 CHANGES_QUEUED_MAX: Final = 512
+UNPOSITIONED: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,16 @@ class TrustWatch(HubStream[TrustChange]):
 
     def _take_change(self, body: TrustChanged, offset: int, now_ms: int) -> None:
         position = self._position
-        if position is not None:
+        # What an app's own list says has no place in the shared log.
+        if position is not None and offset != UNPOSITIONED:
             if offset < position.offset:
                 return
             if offset == position.offset and body.wallet in self._seen_at_head:
                 return
             if offset > position.offset:
                 self._stand_at(position.epoch, offset)
-        self._seen_at_head.add(body.wallet)
+        if offset != UNPOSITIONED:
+            self._seen_at_head.add(body.wallet)
         state = offset == self._state_at and body.initiator is Initiator.SYSTEM
         before = self.current.get(PublicKey(body.wallet))
         change = TrustChange(
