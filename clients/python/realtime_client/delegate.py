@@ -58,7 +58,7 @@ class Delegate:
         ValueError when it is another kind of file, PermissionError when others may read it.
         """
         made = cls(lives_s=lives_s, spending=spending)
-        made._path = Path(path)
+        made._path = Path(path).expanduser()
         text = read_secret(made._path)
         if text is not None:
             made._take(text)

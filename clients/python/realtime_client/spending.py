@@ -47,7 +47,7 @@ class SpendingWallet:
         ValueError when it is another kind of file, PermissionError when others may read it.
         """
         made = cls(max_qu=max_qu, lives_s=lives_s)
-        made._path = Path(path)
+        made._path = Path(path).expanduser()
         text = read_secret(made._path)
         if text is None:
             made._write()  # Before anybody can send money to it.
