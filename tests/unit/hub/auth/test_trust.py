@@ -1,12 +1,12 @@
 """The trust book: nearest tier first, never back in time, nothing stale without saying so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 import pytest
 
-from realtime_hub.auth.model import LogEntry
+from realtime_hub.auth.model import LogEntry, TrustRecord
 from realtime_hub.auth.ports import CachedRecord, LogUnavailable
 from realtime_hub.auth.trust import TrustLimits
 from realtime_protocol.codes import ErrorCode
@@ -105,6 +105,25 @@ async def test_many_askers_of_one_wallet_cause_one_read(bench: TrustBench) -> No
     answers = await asyncio.gather(*(bench.book.get([ALICE]) for _ in range(100)))
     assert {answer.status for [answer] in answers} == {TrustStatus.ACTIVE}
     assert bench.source.reads == [(ALICE,)]
+
+
+async def test_a_block_that_comes_while_another_wallet_is_read_is_in_the_answer(
+    bench: TrustBench,
+) -> None:
+    await bench.cache.put([CachedRecord(record(), bench.clock.now_ms())])
+    release = asyncio.Event()
+
+    async def late(wallets: Sequence[PublicKey]) -> dict[PublicKey, TrustRecord | None]:
+        await release.wait()
+        return dict.fromkeys(wallets)
+
+    bench.source.statuses = late  # type: ignore[method-assign]
+    asking = asyncio.create_task(bench.book.get([ALICE, BOB]))
+    await until(lambda: bench.book.standing(ALICE) is not None)
+    await bench.book.lower(block())
+    release.set()
+    alice, bob = await asking
+    assert (alice.status, bob.reason) == (TrustStatus.BLOCKED, TrustReason.NOT_LISTED)
 
 
 async def test_wallets_are_read_sixteen_a_call(bench: TrustBench) -> None:
