@@ -97,7 +97,10 @@ class Delegation:
         return grant
 
     async def use(self, wallet: PublicKey, grant: Grant) -> None:
-        """Note that a key logs in, if its grant still stands; RequestError 108 or 204."""
+        """Note that a key logs in, if its grant still stands; RequestError 108 or 204.
+
+        Whoever stands on it from now on asks `require_standing` first: it may have ended since.
+        """
         for _ in range(SWAP_TRIES_MAX):
             before = await self._load(wallet)
             standing = any(one.grant_id == grant.grant_id for one in self._filter(wallet, before))
@@ -105,7 +108,6 @@ class Delegation:
                 raise _no_grant()
             after = used(before, grant.terms.key, now_ms=self._clock.now_ms())
             if await self._swap(wallet, before, after):
-                self.require_standing(wallet, grant)
                 return
         raise _busy()
 

@@ -106,9 +106,13 @@ class ResumeRequests:
         if not family.grant_id:
             return
         grant = await self._context.auth.delegation.resume(family.wallet, family.grant_id)
-        if grant is None:
-            raise RequestError(ErrorCode.RESUME_UNKNOWN, "the key on which it stands was revoked")
-        session.stand_on(grant, by_key=family.by_key)
+        try:
+            if grant is not None:
+                session.stand_on(grant, by_key=family.by_key)
+                return
+        except RequestError:  # Just now: it says so as one that was gone before.
+            logger.info("a key was revoked while its session resumed")
+        raise RequestError(ErrorCode.RESUME_UNKNOWN, "the key on which it stands was revoked")
 
     def _require_possible(self, family: Family, rows: Sequence[ResumeSub]) -> None:
         """Refuse what can't be meant, before the token is used up: 102, 103, 220 or 221."""
