@@ -74,7 +74,11 @@ mutants: $(VENV)/.test $(VENV)/.native ## Remove each check of a verification in
 fuzz: $(VENV)/.test ## Let libFuzzer compare the paths of a verification; FUZZ_RUNS=100000
 	FUZZ_RUNS=$${FUZZ_RUNS:-100000} $(BIN)/python -m pytest -q --timeout 0 tests/unit/protocol/native/test_fuzz.py
 
-js: clients/js/node_modules/.package-lock.json ## Build the JS client
+examples/guards/express/node_modules/.package-lock.json: examples/guards/express/package-lock.json
+	npm --prefix examples/guards/express ci --no-audit --no-fund --loglevel=error
+
+# The example of a guard uses the client; both are ready after this.
+js: clients/js/node_modules/.package-lock.json examples/guards/express/node_modules/.package-lock.json ## Build the JS client
 	npm --prefix clients/js run build
 
 load: $(VENV)/.test $(VENV)/.native ## Load the running hub for 20 s (LOAD=storm, watch, slow; LOAD=--help)

@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from typing import Final
 
 # Program -> Debian's package.
-PROGRAMS: Final = {"clang": "clang", "valgrind": "valgrind", "chromium": "chromium"}
+PROGRAMS: Final = {
+    "clang": "clang",
+    "valgrind": "valgrind",
+    "chromium": "chromium",
+    "go": "golang-go",
+}
 # Header -> Debian's package.
 HEADERS: Final = {"sodium.h": "libsodium-dev"}
 INSTALL_S_MAX: Final = 600

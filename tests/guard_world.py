@@ -86,7 +86,12 @@ async def prove_wallet(world: GuardWorld, number: int, guarded_url: str) -> tupl
     assert asked["audience"] == AUDIENCE
     body = presence_body(audience=AUDIENCE, nonce=asked["nonce"])
     proof = sign_with_session_key(seed, Kind.PRESENCE, body)
-    sent = {"decision": _text(decision), "nonce": asked["nonce"], "proof": _text(proof)}
+    sent = {
+        "wallet": world.info.wallets[number],
+        "decision": _text(decision),
+        "nonce": asked["nonce"],
+        "proof": _text(proof),
+    }
     return await asyncio.to_thread(request, f"{guarded_url}/.realtime/session", sent)
 
 

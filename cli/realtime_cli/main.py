@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "pay": "pay, and follow the payment to its end",
     "keys": "show a hub's keys, or put a new one in the place of an old one (list, rotate)",
     "apps": "apps that a hub serves: API keys, block lists (list, key, block, ...)",
-    "trust": "orders of the administrator (set, batch, propose-admin, accept-admin, ...)",
+    "trust": "orders of the administrator, and who has seen a block (set, coverage, ...)",
     "sessions": "list a hub's sessions, or show one",
     "workers": "list a hub's workers, replace them one by one, or drain (list, restart, drain)",
     "audit": "show and check what administrators did (verify, show, registry)",

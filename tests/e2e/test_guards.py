@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -99,6 +100,56 @@ async def test_an_asgi_app_refuses_a_blocked_wallet_by_push(tmp_path: Path) -> N
         await hold_to_the_rules(world, url)
 
 
+async def test_the_feed_example_shows_a_wallet_and_its_change(tmp_path: Path) -> None:
+    async with guard_world(tmp_path) as world:
+        wallet = world.info.wallets[0]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(EXAMPLES.parent / "trust_feed.py"),
+            world.info.url,
+            wallet,
+            stdout=PIPE,
+            env={**os.environ, "REALTIME_API_KEY": world.api_key},
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(20):
+                assert (await process.stdout.readline()).decode().split()[:2] == [wallet, "ACTIVE"]
+                await asyncio.to_thread(set_trust, world.info, wallet, ChainStatus.BLOCKED)
+                assert (await process.stdout.readline()).decode().split()[:2] == [wallet, "BLOCKED"]
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def test_an_express_app_refuses_a_blocked_wallet_by_push(tmp_path: Path) -> None:
+    folder = EXAMPLES / "express"
+    assert (folder / "node_modules").exists(), "make js gets what the Express example needs"
+    words = ["node", str(folder / "app.mjs")]
+    async with (
+        guard_world(tmp_path) as world,
+        program(words, world, "serving on ", PORT="0") as url,
+    ):
+        await hold_to_the_rules(world, url)
+
+
+async def test_a_go_service_refuses_a_blocked_wallet_by_push(tmp_path: Path) -> None:
+    go = shutil.which("go")
+    assert go is not None, "make tools gets Go (apt-get install golang-go)"
+    words = [go, "build", "-o", str(tmp_path / "guard"), "."]
+    built = await asyncio.create_subprocess_exec(
+        *words,
+        cwd=EXAMPLES / "go",
+        env={**os.environ, "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod"},
+    )
+    assert await built.wait() == 0
+    async with (
+        guard_world(tmp_path) as world,
+        program([str(tmp_path / "guard")], world, "serving on ", PORT="0") as url,
+    ):
+        await hold_to_the_rules(world, url)
+
+
 async def test_a_feed_hears_of_blocks_of_the_hub_and_of_its_app_and_goes_stale_with_its_hub(
     tmp_path: Path,
 ) -> None:
@@ -131,6 +182,10 @@ async def test_a_feed_hears_of_blocks_of_the_hub_and_of_its_app_and_goes_stale_w
                 return (seen["seen"], seen["waiting"]) == (1, 0)
 
             await soon(is_covered)
+            shown = subprocess_output(
+                "trust", "coverage", str(seq), "--admin-url", world.info.admin_url
+            )
+            assert "1 have seen it, 0 were closed, 0 still wait" in await shown
 
             status, answer = await asyncio.to_thread(
                 lambda: request(
@@ -143,6 +198,15 @@ async def test_a_feed_hears_of_blocks_of_the_hub_and_of_its_app_and_goes_stale_w
             assert answer["text"].startswith("shop.example wants you to sign in")
 
             await hub_is_gone(world, feed)
+
+
+async def subprocess_output(*words: str) -> str:
+    """Run `realtime` and return what it says."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "realtime_cli", *words, stdout=PIPE
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    return out.decode()
 
 
 async def hub_is_gone(world: GuardWorld, feed: TrustFeed) -> None:

@@ -1,6 +1,7 @@
 """Orders of the administrator: set wallets' trust, hand over, name the next contract.
 
-Each is a transaction to the TurboAuth contract, or to the registry, that the administrator signs.
+Each order is a transaction to the TurboAuth contract, or to the registry, that the administrator
+signs. `coverage` asks the hub who has seen a block.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from realtime_cli.console import Console
 from realtime_cli.errors import CliError, UsageError
-from realtime_cli.hub_access import describe, parse_wallet, post_trust
+from realtime_cli.hub_access import describe, get_json, parse_wallet, post_trust
 from realtime_cli.node_tick import read_current_tick
 from realtime_cli.running import layers_of
 from realtime_cli.seeds import add_seed_options, find_seed
@@ -44,7 +45,9 @@ class _Order:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="set|batch|propose-admin|accept-admin|next-contract"
+        dest="action",
+        required=True,
+        metavar="set|batch|propose-admin|accept-admin|next-contract|coverage",
     )
     change = actions.add_parser("set", help="set a wallet's status")
     change.add_argument("wallet", metavar="WALLET", help="60 letters")
@@ -58,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept = actions.add_parser("accept-admin", help="take over; signed by who was proposed")
     following = actions.add_parser("next-contract", help="name the contract that succeeds")
     following.add_argument("index", type=int, metavar="INDEX", help="of the next contract")
+    coverage = actions.add_parser("coverage", help="say which sessions have seen a block")
+    coverage.add_argument("log_seq", type=int, metavar="SEQ", help="its place in the trust log")
+    coverage.add_argument("--admin-url", metavar="URL", help="the hub's administration port")
     for action in (change, batch, propose, accept, following):
         action.add_argument(
             "--tick", type=int, metavar="T", help=f"target (current + {TICKS_AHEAD})"
@@ -71,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Sign the orders and hand them to the hub, one after the other."""
     layers = layers_of(options)
+    if options.action == "coverage":
+        return _show_coverage(options, layers)
     orders = list(_orders(options))
     keys = keypair(find_seed(options, layers, os.environ))
     hub = layers.hub()
@@ -88,6 +96,22 @@ def run(options: argparse.Namespace) -> int:
         when = f"in the log as {answer['log_seq']}" if answer["log_seq"] else "counts once on chain"
         Console().line(f"{answer['state']}: {order.told}, {when}, target tick {tick}")
     return 0
+
+
+def _show_coverage(options: argparse.Namespace, layers: Layers) -> int:
+    """Print how far a block has come on the hub, or on all of its workers."""
+    hub = layers.hub()
+    url = options.admin_url or f"http://{hub.admin_host}:{hub.admin_port}"
+    seen = get_json(f"{url}/admin/v1/revocations/{options.log_seq}")
+    console = Console()
+    console.line(f"{seen['wallet']} blocked at {seen['log_seq']}")
+    console.line(
+        f"{seen['owed']} sessions had to hear of it: {seen['seen']} have seen it, "
+        f"{seen['closed']} were closed, {seen['waiting']} still wait"
+    )
+    for sid in seen["waiting_sessions"]:
+        console.line(f"waits: {sid}")
+    return 0 if not seen["waiting"] else 1
 
 
 def _orders(options: argparse.Namespace) -> Iterable[_Order]:

@@ -106,6 +106,7 @@ class TrustFeed:
         self._unacknowledged = 0
         self._vouched_s: float | None = None
         self._vouched = asyncio.Event()
+        self._over = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self.ended: Exception | None = None
@@ -156,6 +157,11 @@ class TrustFeed:
         link = self._require_link()
         verdicts: list[Verdict] = await link.request(RequestType.VERIFY, list(texts))
         return verdicts
+
+    async def wait_ended(self) -> Exception:
+        """Wait until the feed gives up for good, and return why."""
+        await self._over.wait()
+        return self.ended or FeedStaleError("the feed was closed")
 
     def _require_fresh(self) -> None:
         if not self.is_fresh:
@@ -227,6 +233,7 @@ class TrustFeed:
             if self._link is not None:
                 await self._link.close()
             self._vouched_s = None
+            self._over.set()
 
     async def _reopen(self, closed: Exception, failures: int) -> Link | None:
         while True:

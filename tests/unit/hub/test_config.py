@@ -1,8 +1,15 @@
 """Settings that can't be used are refused by name."""
 
+import msgspec
 import pytest
 
-from realtime_hub.config import HubSettings, SettingsError, TrustSourceKind, check_settings
+from realtime_hub.config import (
+    AppSettings,
+    HubSettings,
+    SettingsError,
+    TrustSourceKind,
+    check_settings,
+)
 from realtime_protocol.identity import encode_identity
 
 ADMIN = encode_identity(bytes(range(32)))
@@ -79,3 +86,21 @@ def test_no_origin_is_let_in_under_the_hubs_own_address_unless_that_is_switched_
     assert HubSettings().domain_without_origin == "127.0.0.1:8080"
     assert HubSettings(native_domain="app.example").domain_without_origin == "app.example"
     assert HubSettings(native_domain="").domain_without_origin is None
+
+
+@pytest.mark.parametrize(
+    ("apps", "told"),
+    [
+        ([{"name": "a", "domains": ["x"]}, {"name": "a", "domains": ["y"]}], "the same name"),
+        ([{"name": "a"}], "name an origin or a domain"),
+        ([{"name": "a", "domains": ["x"]}, {"name": "b", "domains": ["x"]}], "belongs to app a"),
+        ([{"name": "a", "domains": ["taken.example"]}], "belongs to hub.origins"),
+        ([{"name": "a", "origins": {"null": "x"}}], "is not like"),
+        ([{"name": "a", "domains": ["two words"]}], "audience"),
+    ],
+)
+def test_it_is_never_open_whose_a_domain_is(apps: list[dict[str, object]], told: str) -> None:
+    origins = {"https://taken.example": "taken.example"}
+    listed = msgspec.convert(apps, list[AppSettings])
+    with pytest.raises(SettingsError, match=told):
+        check_settings(HubSettings(apps=listed, origins=origins))

@@ -1,0 +1,3 @@
+module realtime.example/guard
+
+go 1.19
