@@ -16,8 +16,25 @@ typedef struct {
 #define FP(high, low) (((fp)(high) << 64) | (low))
 #define P (FP(0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF))
 
-/* From a number below 2^128 - 1. */
+/* fp_fold: from a number below 2^128 - 1. fp_wrap: from a difference, whose top bit says that it is
+ * negative; then p is added. On x86-64 by hand: the bit becomes the carry, and of the instructions that
+ * compilers make of the C a third is left. */
+#if defined __x86_64__ && !defined WITHOUT_ASSEMBLER
+ALWAYS_INLINE fp fp_fold(fp a) {
+    uint64_t low = (uint64_t)a, high = (uint64_t)(a >> 64);
+    __asm__("btrq $63, %1\n\tadcq $0, %0\n\tadcq $0, %1" : "+r"(low), "+r"(high) : : "cc");
+    return FP(high, low);
+}
+
+ALWAYS_INLINE fp fp_wrap(fp difference) {
+    uint64_t low = (uint64_t)difference, high = (uint64_t)(difference >> 64);
+    __asm__("btrq $63, %1\n\tsbbq $0, %0\n\tsbbq $0, %1" : "+r"(low), "+r"(high) : : "cc");
+    return FP(high, low);
+}
+#else
 ALWAYS_INLINE fp fp_fold(fp a) { return (a & P) + (a >> 127); }
+ALWAYS_INLINE fp fp_wrap(fp difference) { return (difference & P) - (difference >> 127); }
+#endif
 
 /* The one form below p. */
 ALWAYS_INLINE fp fp_reduce(fp a) {
@@ -32,9 +49,6 @@ ALWAYS_INLINE fp fp_double(fp a) {
     uint64_t low = (uint64_t)a, high = (uint64_t)(a >> 64);
     return fp_fold(FP(high + high + (low >> 63), low + low));
 }
-
-/* The top bit of a difference says that it is negative: then p is added. */
-ALWAYS_INLINE fp fp_wrap(fp difference) { return (difference & P) - (difference >> 127); }
 
 ALWAYS_INLINE fp fp_subtract(fp a, fp b) { return fp_wrap(a - b); }
 ALWAYS_INLINE fp fp_negate(fp a) { return P - a; }

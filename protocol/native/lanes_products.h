@@ -35,7 +35,7 @@ ALWAYS_INLINE struct affine affine_of_choice(const struct choice *choice) {
 
 static void add_choice(struct point *point, const struct choice *choice) {
     struct affine step = affine_of_choice(choice);
-    *point = point_add_affine(point, &step);
+    point_add_affine(point, &step);
 }
 
 static void choose_key_multiples(struct choice *choice, const struct products *items, int digit) {
@@ -81,7 +81,7 @@ static void add_products(const struct products items[VERIFICATIONS_AT_ONCE],
     struct point point = point_of_affine(&first);
     for (int digit = DIGITS - 2; digit >= 0; digit--) {
         choose_key_multiples(&choice, items, digit);
-        point = point_double(&point);
+        point_double(&point);
         add_choice(&point, &choice);
         if (digit % WINDOW_BITS == 0) {
             for (int chunk = 0; chunk < CHUNKS; chunk++) {

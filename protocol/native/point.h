@@ -19,24 +19,31 @@ struct affine {
     fp2 sum, difference, t2d;
 };
 
-/* With E, F, G, H: (E F : G H : F G), and T = E H stays in factors. */
-static inline struct point complete(fp2 e, fp2 f, fp2 g, fp2 h) {
-    return (struct point){fp2_multiply(e, f), fp2_multiply(g, h), fp2_multiply(f, g), e, h};
+/* With E, F, G, H: (E F : G H : F G), and T = E H stays in factors. Written where it is to be: a point
+ * has 160 bytes, and to copy them costs as much as a product. */
+static inline void complete(struct point *p, fp2 e, fp2 f, fp2 g, fp2 h) {
+    p->x = fp2_multiply(e, f);
+    p->y = fp2_multiply(g, h);
+    p->z = fp2_multiply(f, g);
+    p->ta = e;
+    p->tb = h;
 }
 
-static inline struct point point_double(const struct point *p) {
+/* p becomes 2 p. */
+static inline void point_double(struct point *p) {
     fp2 a = fp2_square(p->x), b = fp2_square(p->y), c = fp2_square(p->z);
     fp2 sum = fp2_add(a, b), g = fp2_subtract(b, a);
     fp2 e = fp2_subtract(fp2_square(fp2_add(p->x, p->y)), sum);
-    return complete(e, fp2_subtract(g, fp2_double(c)), g, fp2_negate(sum));
+    complete(p, e, fp2_subtract(g, fp2_double(c)), g, fp2_negate(sum));
 }
 
-static inline struct point point_add_affine(const struct point *p, const struct affine *q) {
+/* p becomes p + q. */
+static inline void point_add_affine(struct point *p, const struct affine *q) {
     fp2 a = fp2_multiply(fp2_subtract(p->y, p->x), q->difference);
     fp2 b = fp2_multiply(fp2_add(p->y, p->x), q->sum);
     fp2 c = fp2_multiply(fp2_multiply(p->ta, p->tb), q->t2d);
     fp2 d = fp2_double(p->z);
-    return complete(fp2_subtract(b, a), fp2_subtract(d, c), fp2_add(d, c), fp2_add(b, a));
+    complete(p, fp2_subtract(b, a), fp2_subtract(d, c), fp2_add(d, c), fp2_add(b, a));
 }
 
 /* With Z = 4. */
@@ -64,9 +71,9 @@ static inline void point_add_and_subtract(const struct point *p, const struct ad
     fp2 c = fp2_multiply(fp2_multiply(p->ta, p->tb), q->t2d), d = fp2_multiply(p->z, q->z2);
     fp2 f = fp2_subtract(d, c), g = fp2_add(d, c);
     fp2 a = fp2_multiply(minus, q->difference), b = fp2_multiply(plus, q->sum);
-    *sum = complete(fp2_subtract(b, a), f, g, fp2_add(b, a));
+    complete(sum, fp2_subtract(b, a), f, g, fp2_add(b, a));
     a = fp2_multiply(minus, q->sum), b = fp2_multiply(plus, q->difference);
-    *difference = complete(fp2_subtract(b, a), g, f, fp2_add(b, a));
+    complete(difference, fp2_subtract(b, a), g, f, fp2_add(b, a));
 }
 
 static inline fp fp_square_times(fp a, int times) {

@@ -43,7 +43,7 @@ static struct entry entry_of(const struct point *point) {
 
 static struct point double_times(struct point point, int times) {
     for (int i = 0; i < times; i++) {
-        point = point_double(&point);
+        point_double(&point);
     }
     return point;
 }
@@ -60,7 +60,7 @@ void signing_begin(void) {
         struct point point = top;
         for (int tooth = 0; tooth < TEETH - 1; tooth++) {
             struct affine step = i >> tooth & 1 ? affine_negate(teeth[tooth]) : teeth[tooth];
-            point = point_add_affine(&point, &step);
+            point_add_affine(&point, &step);
         }
         for (int row = 0; row < ROWS; row++) {
             generator_rows[row][i] = entry_of(&point);
@@ -130,10 +130,10 @@ static struct point multiply_generator(const struct scalar *scalar) {
     for (int turn = COLUMNS_OF_ROW - 1; turn >= 0; turn--) {
         for (int row = 0; row < ROWS; row++) {
             struct affine step = select_column(&signs, row * COLUMNS_OF_ROW + turn);
-            point = point_add_affine(&point, &step);
+            point_add_affine(&point, &step);
         }
         if (turn > 0) {
-            point = point_double(&point);
+            point_double(&point);
         }
     }
     return point;

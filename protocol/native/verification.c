@@ -32,13 +32,14 @@ static inline fp2 fp2_of_words(const uint64_t *words) {
     return (fp2){FP(words[1], words[0]), FP(words[3], words[2])};
 }
 
-/* The point of a table, or its negative. */
+/* The point of a table, or its negative. Without a branch: half of them would be foretold wrongly, and
+ * all that the processor has begun beyond them would be lost. */
 static inline struct affine affine_of_words(const struct affine_words *entry, bool is_negative) {
     const uint64_t *words = entry->words;
-    fp2 sum = fp2_of_words(words), difference = fp2_of_words(words + 4);
+    size_t swap = is_negative ? 4 : 0;
     fp2 t2d = fp2_of_words(words + 8);
-    return is_negative ? (struct affine){difference, sum, fp2_negate(t2d)}
-                       : (struct affine){sum, difference, t2d};
+    return (struct affine){fp2_of_words(words + swap), fp2_of_words(words + (swap ^ 4)),
+                           fp2_select(t2d, fp2_negate(t2d), -(fp)is_negative)};
 }
 
 void verification_begin(void) {
@@ -49,10 +50,10 @@ void verification_begin(void) {
         for (int i = 0; i < WINDOW_ENTRIES; i++) {
             struct affine entry = affine_of(&multiple);
             generator_multiples[chunk][i] = words_of(&entry);
-            multiple = point_add_affine(&multiple, &step);
+            point_add_affine(&multiple, &step);
         }
         for (int bit = 0; bit < CHUNK_BITS; bit++) {
-            base = point_double(&base);
+            point_double(&base);
         }
     }
 }
@@ -76,9 +77,9 @@ static bool is_of_low_order(fp2 x, fp2 y) {
     struct affine step = affine_of(&base);
     const int cofactor = 392, below_top_bit = 1 << 7;
     for (int bit = below_top_bit; bit; bit >>= 1) {
-        multiple = point_double(&multiple);
+        point_double(&multiple);
         if (cofactor & bit) {
-            multiple = point_add_affine(&multiple, &step);
+            point_add_affine(&multiple, &step);
         }
     }
     return (fp2_zero_mask(multiple.x) & fp2_zero_mask(fp2_subtract(multiple.y, multiple.z))) != 0;
@@ -145,17 +146,15 @@ static struct windows cut_windows(const struct scalar *scalar) {
     return windows;
 }
 
-static struct point add_window(const struct point *point, const struct windows *windows, int w) {
-    struct point sum = *point;
+static void add_window(struct point *point, const struct windows *windows, int w) {
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         int digit = windows->digits[chunk][w];
         if (digit) {
             const struct affine_words *multiples = generator_multiples[chunk];
             struct affine step = affine_of_words(&multiples[digit < 0 ? -digit : digit], digit < 0);
-            sum = point_add_affine(&sum, &step);
+            point_add_affine(point, &step);
         }
     }
-    return sum;
 }
 
 /* [challenge]A + [response]G. */
@@ -164,10 +163,10 @@ static struct point add_products(const struct products *products) {
     struct point point = point_of_affine(&step);
     for (int digit = DIGITS - 2; digit >= 0; digit--) {
         step = choose_multiple(products, digit);
-        point = point_double(&point);
-        point = point_add_affine(&point, &step);
+        point_double(&point);
+        point_add_affine(&point, &step);
         if (digit % WINDOW_BITS == 0) {
-            point = add_window(&point, &products->response, digit / WINDOW_BITS);
+            add_window(&point, &products->response, digit / WINDOW_BITS);
         }
     }
     return point;

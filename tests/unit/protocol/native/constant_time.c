@@ -1,8 +1,7 @@
-/* constant_time PRIVATE_KEY SUBSEED PUBLIC_KEY MESSAGE (in hex), to be run by valgrind: makes a key
- * and a signature from secrets that memcheck takes for undefined, so that it complains of every
- * branch and every address that depends on one. Prints both in hex.
- *
- * With -DSECRET_BRANCH or -DSECRET_ADDRESS the program itself does what must not be. */
+/* constant_time PRIVATE_KEY SUBSEED PUBLIC_KEY MESSAGE (in hex) [branch | address], to be run by
+ * valgrind: makes a key and a signature from secrets that memcheck takes for undefined, so that it
+ * complains of every branch and every address that depends on one. Prints both in hex. With the last
+ * word the program itself does what must not be. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +14,7 @@
 
 enum { MESSAGE_BYTES_MAX = 1 << 16 };
 
-#if defined(SECRET_BRANCH) || defined(SECRET_ADDRESS)
 static volatile uint8_t sink;
-#endif
 
 static size_t read_hex(const char *text, uint8_t *bytes, size_t bytes_max) {
     size_t size = strlen(text) / 2;
@@ -44,24 +41,20 @@ static void reveal(uint8_t *bytes, size_t size) {
     printf("\n");
 }
 
-static void break_the_rule(const uint8_t *secret) {
-#if defined(SECRET_BRANCH)
-    if (secret[0] & 1) {
+static void break_the_rule(const uint8_t *secret, const char *how) {
+    static const uint8_t table[256] = {1, 2, 3};
+    if (strcmp(how, "address") == 0) {
+        sink = table[secret[0]];
+    } else if (secret[0] & 1) {
         sink = 1;
     }
-#elif defined(SECRET_ADDRESS)
-    static const uint8_t table[256] = {1, 2, 3};
-    sink = table[secret[0]];
-#else
-    (void)secret;
-#endif
 }
 
 int main(int argc, char **argv) {
     static uint8_t message[MESSAGE_BYTES_MAX];
     uint8_t private_key[KEY_BYTES], subseed[KEY_BYTES], given_key[KEY_BYTES];
     uint8_t public_key[KEY_BYTES], signature[SIGNATURE_BYTES];
-    if (argc != 5 || !RUNNING_ON_VALGRIND) {
+    if (argc < 5 || argc > 6 || !RUNNING_ON_VALGRIND) {
         return 2;
     }
     read_hex(argv[1], private_key, sizeof private_key);
@@ -72,7 +65,9 @@ int main(int argc, char **argv) {
 
     (void)VALGRIND_MAKE_MEM_UNDEFINED(private_key, sizeof private_key);
     (void)VALGRIND_MAKE_MEM_UNDEFINED(subseed, sizeof subseed);
-    break_the_rule(subseed);
+    if (argc == 6) {
+        break_the_rule(subseed, argv[5]);
+    }
     schnorrq_public_key(private_key, public_key);
     bool made = schnorrq_sign(subseed, given_key, message, message_size, signature);
 

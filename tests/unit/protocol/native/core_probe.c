@@ -76,12 +76,12 @@ void group(int operation, word *a, word *b, word *result) {
     struct point p = affine_point(a), q = affine_point(b), sum, difference;
     struct affine q_affine = affine_of(&q), p_affine = affine_of(&p);
     struct addend q_addend = addend_of(&q);
-    const struct point neutral = {FP2_ZERO, FP2_ONE, FP2_ONE, FP2_ZERO, FP2_ONE};
-    p = point_add_affine(&neutral, &p_affine);
+    p = (struct point){FP2_ZERO, FP2_ONE, FP2_ONE, FP2_ZERO, FP2_ONE};
+    point_add_affine(&p, &p_affine);
     point_add_and_subtract(&p, &q_addend, &sum, &difference);
     switch ((enum group_operation)operation) {
-    case TWICE: store_point(point_double(&p), result); break;
-    case SUM: store_point(point_add_affine(&p, &q_affine), result); break;
+    case TWICE: point_double(&p); store_point(p, result); break;
+    case SUM: point_add_affine(&p, &q_affine); store_point(p, result); break;
     case DIFFERENCE: store_point(difference, result); break;
     case SUM_OF_BOTH: store_point(sum, result); break;
     case PHI: store_point(point_phi(&p), result); break;

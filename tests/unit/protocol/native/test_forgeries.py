@@ -4,13 +4,12 @@ import ctypes
 import importlib
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from engines import PURE
-from native_build import IFMA, build, has_ifma
+from native_build import has_ifma, load_library
 from realtime_protocol import _pure_fourq as fourq
 from signature_corpus import mixed_keys, torsion, wallets
 
@@ -62,9 +61,48 @@ def test_the_reserved_bit_of_a_key_is_no_other_writing(native: ModuleType) -> No
 
 def test_the_sign_of_a_key_counts(native: ModuleType) -> None:
     key = bytearray(fourq.encode_point(fourq.multiply_generator(99)))
+    assert verdicts(native, bytes(key), forged(bytes(key), 99)) == {True}
     key[31] ^= 0x80
     assert verdicts(native, bytes(key), forged(bytes(key), 99)) == {False}
     assert verdicts(native, bytes(key), forged(bytes(key), -99)) == {True}
+
+
+def test_the_order_added_to_s_is_no_other_writing(native: ModuleType) -> None:
+    key = fourq.encode_point(fourq.multiply_generator(99))
+    signature = forged(key, 99)
+    response = int.from_bytes(signature[32:], "little") + N
+    assert verdicts(native, key, signature[:32] + response.to_bytes(32, "little")) == {False}
+
+
+def test_another_commitment_is_refused(native: ModuleType) -> None:
+    key = fourq.encode_point(fourq.multiply_generator(99))
+    assert verdicts(native, key, forged(key, 99, nonce=1)[:32] + forged(key, 99)[32:]) == {False}
+
+
+def test_many_keys_that_are_kept_are_not_taken_for_one_another(native: ModuleType) -> None:
+    native.use_key_cache(True)
+    # So many that places of the cache are shared, with four keys in each.
+    seeds = [number.to_bytes(32, "little") for number in range(400)]
+    keys = [native.public_key(native.k12(seed)) for seed in seeds]
+    items = [
+        (key, MESSAGE, native.sign(seed, key, MESSAGE))
+        for seed, key in zip(seeds, keys, strict=True)
+    ]
+    for _ in range(2):
+        assert [native.verify(*item) for item in items] == [True] * len(items)
+
+
+def test_a_half_of_y_that_is_p_counts_as_zero_as_in_core(native: ModuleType) -> None:
+    source = random.Random(7)
+    refusals = []
+    for _ in range(40):
+        half = source.getrandbits(127)
+        for number in (fourq.P | half << 128, half | fourq.P << 128):
+            key = number.to_bytes(32, "little")
+            refusals.append(native.refusal_of_key(key))
+            assert refusals[-1] == PURE.refusal_of_key(key)
+    # Of a key off the curve nothing would be seen.
+    assert refusals.count("it is outside the subgroup of prime order") > 20
 
 
 def test_a_reserved_key_of_the_subgroup_is_refused(native: ModuleType) -> None:
@@ -97,20 +135,22 @@ def test_keys_off_the_curve_are_refused_by_name(native: ModuleType) -> None:
     assert refusals.count("it is not on the curve") > 15
 
 
-@pytest.mark.parametrize("path", ["twin", "ifma"] if has_ifma() else ["twin"])
+LANES_PATHS = ["twin", "ifma"] if has_ifma() else ["twin"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    sources = [f"keys_{path}.c" for path in LANES_PATHS]
+    sources += ["verification.c", "order.c", "k12.c", "key_cache.c"]
+    loaded = load_library(sources, tmp_path_factory.mktemp("keys"))
+    loaded.prepare_key.restype = ctypes.c_bool
+    return loaded
+
+
+@pytest.mark.parametrize("path", LANES_PATHS)
 def test_the_lanes_prepare_keys_as_one_by_one_and_tell_the_unsound_ones(
-    tmp_path: Path, path: str
+    library: ctypes.CDLL, path: str
 ) -> None:
-    sources: list[str | Path] = [
-        f"keys_{path}.c",
-        "verification.c",
-        "order.c",
-        "k12.c",
-        "key_cache.c",
-    ]
-    options = ["-O2", "-shared", "-fPIC", *(IFMA if path == "ifma" else ())]
-    library = ctypes.CDLL(str(build(sources, tmp_path / "keys.so", *options)))
-    library.prepare_key.restype = ctypes.c_bool
     off_curve = [bytes([i]) * 31 + b"\x01" for i in range(64)]
     keys = [each.public_key for each in wallets()][:32] + [key for _, key in mixed_keys()]
     keys += [key for key in off_curve if PURE.refusal_of_key(key) == "it is not on the curve"]

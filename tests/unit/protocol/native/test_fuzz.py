@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from native_build import build_core
+from native_build import SANITIZED, build_core
 from realtime_protocol.identity import encode_identity
 from signature_corpus import make_records, wallets
 
 pytestmark = pytest.mark.slow
 
 TARGET = Path(__file__).with_name("fuzz_verification.c")
-OPTIONS = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
-OUT_OF_LINE = "-DALWAYS_INLINE=static __attribute__((unused))"
-RUNS = int(os.environ.get("FUZZ_RUNS", "300"))
+RUNS = int(os.environ.get("FUZZ_RUNS", "200"))
 
 
 def write_corpus(folder: Path) -> None:
@@ -31,7 +29,8 @@ def write_corpus(folder: Path) -> None:
 
 def test_all_paths_agree_on_whatever_the_fuzzer_finds(tmp_path: Path) -> None:
     write_corpus(tmp_path / "corpus")
-    program = build_core([TARGET], tmp_path / "fuzz", *OPTIONS, OUT_OF_LINE, compiler="clang")
+    link = ["-fsanitize=fuzzer"]
+    program = build_core([TARGET], tmp_path / "fuzz", *SANITIZED, link=link, compiler="clang")
     command = [str(program), f"-runs={RUNS}", "-seed=1", "-max_len=1160", str(tmp_path / "corpus")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -1,12 +1,12 @@
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from Crypto.Hash import KangarooTwelve
 
-from native_build import IFMA, build, has_ifma, load_library
+from native_build import has_ifma, load_library
 from qubic_vectors import qubic_vectors
 
 BLOCK_BYTES = 168
@@ -89,25 +89,25 @@ LANES = 8
 LANES_MESSAGE_BYTES_MAX = 166
 
 
-def build_lanes(folder: Path) -> Iterator[ctypes.CDLL]:
-    """Yield each compiler's: for any processor, and with this one's vectors where it has them."""
-    for compiler in ("gcc", "clang"):
-        for options in ((), IFMA) if has_ifma() else ((),):
-            target = folder / f"{compiler}-{len(options)}.so"
-            options = ("-O2", "-shared", "-fPIC", *options)
-            yield ctypes.CDLL(str(build(["k12_ifma.c"], target, *options, compiler=compiler)))
+LANES_PATHS = ["twin", "ifma"] if has_ifma() else ["twin"]
 
 
 @pytest.mark.slow
 def test_eight_short_messages_at_once_have_the_digests_they_have_alone(tmp_path: Path) -> None:
-    for library in build_lanes(tmp_path):
-        for size in range(LANES_MESSAGE_BYTES_MAX + 1):
-            data = [patterned(max(0, size - lane % 3), lane + 2) for lane in range(LANES)]
-            parts = [
-                (Part * 2)(Part(each[:64], len(each[:64])), Part(each[64:], len(each[64:])))
-                for each in data
-            ]
-            pointers = (ctypes.c_void_p * LANES)(*map(ctypes.addressof, parts))
+    libraries = [
+        (compiler, path, load_library([f"k12_{path}.c"], tmp_path, compiler=compiler))
+        for compiler in ("gcc", "clang")
+        for path in LANES_PATHS
+    ]
+    for size in range(LANES_MESSAGE_BYTES_MAX + 1):
+        data = [patterned(max(0, size - lane % 3), lane + 2) for lane in range(LANES)]
+        expected = b"".join(oracle(each, 32) for each in data)
+        parts = [
+            (Part * 2)(Part(each[:64], len(each[:64])), Part(each[64:], len(each[64:])))
+            for each in data
+        ]
+        pointers = (ctypes.c_void_p * LANES)(*map(ctypes.addressof, parts))
+        for compiler, path, library in libraries:
             digests = ctypes.create_string_buffer(LANES * 32)
-            library.hash_ifma(pointers, ctypes.c_size_t(2), digests)
-            assert digests.raw == b"".join(oracle(each, 32) for each in data), size
+            getattr(library, f"hash_{path}")(pointers, ctypes.c_size_t(2), digests)
+            assert digests.raw == expected, (size, compiler, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from native_build import build_core, has_ifma
+from native_build import OUT_OF_LINE, build_core, has_ifma
 from signature_corpus import make_records
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).with_name("hammer_threads.c")
 
 
 def test_threads_share_the_cache_without_a_race(tmp_path: Path) -> None:
-    options = ("-fsanitize=thread", "-g", "-O1")
+    options = ("-fsanitize=thread", "-g", "-O1", OUT_OF_LINE)
     program = build_core([PROGRAM], tmp_path / "hammer", *options, compiler="clang")
     for path in ("portable", "ifma") if has_ifma() else ("portable",):
         done = subprocess.run([program, path], capture_output=True, text=True, check=False)
