@@ -6,7 +6,7 @@ SOURCES := hatch_build.py protocol hub devnet clients/python cli loadtest script
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev demo test tools check unit fix native mutants fuzz load bench-hub bench-trust bench-signatures build logs health clean js constraints
+.PHONY: help run dev demo test tools check unit fix native mutants fuzz load bench-hub bench-trust bench-services bench-signatures build logs health clean js constraints
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -89,6 +89,9 @@ bench-hub: $(VENV)/.test $(VENV)/.native ## Measure the hub beside other servers
 
 bench-trust: $(VENV)/.test $(VENV)/.native ## Measure how quickly trust is known and changes are heard
 	@PYTHONPATH=loadtest $(BIN)/python -m bench.trust $(BENCH)
+
+bench-services: $(VENV)/.test $(VENV)/.native ## Measure signatures checked over a service session
+	@PYTHONPATH=loadtest $(BIN)/python -m bench.services $(BENCH)
 
 bench-signatures: $(VENV)/.run $(VENV)/.native ## Measure signatures beside Ed25519 (BENCH=--help tells more)
 	@PYTHONPATH=loadtest $(BIN)/python -m bench.signatures $(BENCH)
