@@ -233,3 +233,27 @@ async def test_a_key_in_indexeddb_logs_in_without_a_prompt_until_it_is_revoked(
     third = await world.browser.open(world.pages)
     await third.run(BY_KEY % world.hub)
     assert await third.run("return signatures") == 1  # Another key, by another prompt.
+
+
+SPEND = """
+  const { demoWallet } = await import("/signer.js");
+  const spender = (await demoWallet(1)).signer;
+  const spending = new client.Spending(spender, { maxQu: 700 });
+  const delegate = await client.Delegate.open({ spending });
+  window.asked = 0;
+  const owner = { ...signer, signTransaction: (tx) => (asked++, signer.signTransaction(tx)) };
+  const paying = await client.connect(%r, owner, { delegate });
+  const wish = { destination: client.publicKeyOf(%r), amountQu: 600 };
+  const payment = await paying.pay(wish, { source: spending, signWithinMs: 1_000 });
+  const { state } = await payment.end();
+  const refused = await paying.pay(wish, { source: spending }).catch(({ code }) => code);
+  const { spentQu } = await paying.spendLeft(spending);
+  return { settled: state === client.PaymentState.SETTLED, refused, spentQu, asked };
+"""
+
+
+async def test_a_page_pays_from_a_spending_wallet_without_asking_the_owner(world: World) -> None:
+    page = await world.page()
+    assert await page.run(SPEND % (world.hub, world.info.wallets[2])) == {
+        "settled": True, "refused": "spending", "spentQu": 600, "asked": 0,
+    }  # fmt: skip

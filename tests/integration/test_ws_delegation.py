@@ -208,6 +208,17 @@ async def test_a_blocked_wallets_key_neither_logs_in_nor_resumes_nor_after_the_u
             await log_in_by_key(by_key)
 
 
+async def test_a_block_that_the_hub_missed_ends_keys_when_it_looks_at_sessions_again() -> None:
+    async with served_hub() as hub, hub.client() as first, hub.client() as back:
+        await grant(first, key_line(hub))
+        hub.auth.change(BOB, TrustStatus.ACTIVE)  # The log has gone on.
+        hub.auth.blocked.add(ALICE)
+        hub.context.fanout.begin_anew()
+        assert (await first.closed())[0] == CloseCode.WALLET_BLOCKED
+        hub.auth.blocked.discard(ALICE)
+        assert await refusal(log_in_by_key(back)) is ErrorCode.BAD_SIGNATURE
+
+
 async def test_a_session_ends_when_the_key_on_which_it_stands_runs_out() -> None:
     async with served_hub() as hub, hub.client() as client:
         until_ms = hub.clock.now_ms() + 60_000

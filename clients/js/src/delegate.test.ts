@@ -84,7 +84,8 @@ test("a hub that is busy, or a blocked wallet, costs no prompt and no key", asyn
 
 test("a grant counts for its wallet and domain, until shortly before its end", async () => {
   const delegate = await Delegate.open({ livesMs: 60_000 });
-  const { untilMs } = delegate.ask(1_000_500);
+  const { untilMs, resources } = delegate.ask(1_000_500);
+  assert.equal(resources.length, 1);
   assert.equal(untilMs, 1_060_000);
   assert.ok(!delegate.mayLogIn(KEY, "app.example", 0));
   await delegate.grant({ wallet: KEY, domain: "app.example", untilMs });

@@ -7,6 +7,7 @@ import { encodeTime } from "./login-text.js";
 import {
   makePair, makeWithLibrary, sessionKeyOf, withPlatform, type SessionKey, type Signing,
 } from "./session-key.js";
+import type { Spending } from "./spending.js";
 
 const DAY_MS = 86_400_000;
 /** A grant that ends sooner isn't used any more. */
@@ -20,6 +21,8 @@ export interface DelegateOptions {
    * Left out: the key lives in memory and is gone with the page.
    */
   readonly name?: string;
+  /** A wallet from which the key may pay; the owner's wallet signs for both at once. */
+  readonly spending?: Spending;
 }
 
 /** What a wallet granted a key. */
@@ -27,6 +30,13 @@ export interface DelegateGrant {
   readonly wallet: Uint8Array;
   readonly domain: string;
   readonly untilMs: number;
+}
+
+/** What a wallet is asked to sign for. */
+export interface Asked {
+  readonly resources: readonly string[];
+  readonly untilMs: number;
+  readonly spendUntilMs: number;
 }
 
 /** A pair that can be kept, or a key in memory. */
@@ -46,10 +56,11 @@ export class Delegate {
     private granted: DelegateGrant | null,
     private readonly livesMs: number,
     private readonly name: string | null,
+    private readonly spending: Spending | null,
   ) {}
 
   /** Return the key that is kept under `name`, or a new one. */
-  static async open({ livesMs = DAY_MS, name }: DelegateOptions = {}): Promise<Delegate> {
+  static async open({ livesMs = DAY_MS, name, spending }: DelegateOptions = {}): Promise<Delegate> {
     if (!Number.isSafeInteger(livesMs) || livesMs < 1_000) {
       throw new RangeError(`livesMs is at least 1000, not ${livesMs}`);
     }
@@ -57,7 +68,7 @@ export class Delegate {
     const held = kept === null
       ? await makeHeld()
       : { pair: kept.pair, signing: await withPlatform(kept.pair) };
-    return new Delegate(held, kept?.grant ?? null, livesMs, name ?? null);
+    return new Delegate(held, kept?.grant ?? null, livesMs, name ?? null, spending ?? null);
   }
 
   /** Where the key is, or will be once it is granted. */
@@ -79,22 +90,33 @@ export class Delegate {
     return sessionKeyOf(this.held.signing);
   }
 
-  /** Whether it was granted for this wallet and domain, and not too long ago. */
+  /**
+   * Whether it was granted for this wallet and domain, and not too long ago; its spending wallet
+   * must have been signed for too, and may spend still.
+   */
   mayLogIn(wallet: Uint8Array, domain: string, nowMs = Date.now()): boolean {
     const { granted } = this;
+    if (this.spending !== null && !this.spending.maySpend(wallet, nowMs)) return false;
     return granted !== null && sameBytes(granted.wallet, wallet) && granted.domain === domain &&
       nowMs + LEFT_MS_MIN < granted.untilMs;
   }
 
-  /** The line for the wallet to sign, and the end that it names; called by the login. */
-  ask(nowMs = Date.now()): { readonly resource: string; readonly untilMs: number } {
+  /** The lines for the wallet to sign, and the ends that they name; called by the login. */
+  ask(nowMs = Date.now()): Asked {
     const untilMs = Math.floor((nowMs + this.livesMs) / 1_000) * 1_000;
-    return { resource: `${this.key.resource}?until=${encodeTime(untilMs)}`, untilMs };
+    const line = `${this.key.resource}?until=${encodeTime(untilMs)}`;
+    const spend = this.spending?.ask(nowMs) ?? null;
+    return {
+      resources: spend === null ? [line] : [line, spend.resource],
+      untilMs,
+      spendUntilMs: spend?.untilMs ?? 0,
+    };
   }
 
   /** The hub took the wallet's signature for it; called by the login. */
-  async grant(granted: DelegateGrant): Promise<void> {
+  async grant(granted: DelegateGrant, spendUntilMs = 0): Promise<void> {
     this.granted = granted;
+    this.spending?.grant(granted.wallet, spendUntilMs);
     const { pair } = this.held;
     if (this.name !== null && pair !== null) await keep(this.name, { pair, grant: granted });
   }

@@ -109,7 +109,7 @@ export class Refused extends RealtimeError {
   readonly retry = false;
   readonly docs = "docs/threat-model.md";
   constructor(
-    readonly code: "challenge" | "quote" | "transaction" | "signer" | "wallet_answer",
+    readonly code: "challenge" | "quote" | "transaction" | "signer" | "spending" | "wallet_answer",
     message: string,
   ) {
     super(message);

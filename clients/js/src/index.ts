@@ -16,7 +16,7 @@ export { publicKeyOf } from "./identity.js";
 export type { PaymentWish } from "./intent.js";
 export { buildLoginText, scopeResource, type TextSource } from "./login-text.js";
 export type {
-  Alternative, Gap, GrantedKey, Intent, LoginReply, PaymentStatus, Quote, Route, SpendTerms, Trust,
+  Alternative, Gap, GrantedKey, Intent, LoginReply, PaymentStatus, Quote, Route, SpendGetReply, SpendTerms, Trust,
   TrustChanged,
   WalletTrust,
 } from "./messages.js";
@@ -26,6 +26,7 @@ export type { PayOptions } from "./payments.js";
 export type { PresenceFields } from "./session-key.js";
 export { connect, Session, type ConnectOptions, type SessionEvents } from "./session.js";
 export type { Facts } from "./shapes.js";
+export { Spending, type SpendingOptions } from "./spending.js";
 export {
   parseExtensionAnswer, parseMessageAnswer, parseWalletConnectAnswer,
   type Signer, type WalletScheme,

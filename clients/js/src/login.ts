@@ -144,8 +144,8 @@ async function signAndSend(
   const { delegate } = options;
   const asked = delegate?.ask() ?? null;
   const key = delegate?.key ?? (named ? null : await makeSessionKey());
-  const line = asked?.resource ?? key?.resource;
-  const resources = [...options.resources, ...(line === undefined ? [] : [line])];
+  const lines = asked?.resources ?? (key === null ? [] : [key.resource]);
+  const resources = [...options.resources, ...lines];
   const text = buildLoginText(challenge, signer.identity, resources);
   const signature = await signer.sign(text);
   if (signature.length !== 64) {
@@ -154,7 +154,8 @@ async function signAndSend(
   const { scheme, publicKey: wallet } = signer;
   const reply = await connection.request(type, { scheme, wallet, signature, resources });
   if (delegate !== null && asked !== null) {
-    await delegate.grant({ wallet, domain: options.domain, untilMs: asked.untilMs });
+    const { untilMs, spendUntilMs } = asked;
+    await delegate.grant({ wallet, domain: options.domain, untilMs }, spendUntilMs);
   }
   return { reply, key };
 }

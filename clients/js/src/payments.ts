@@ -19,6 +19,7 @@ import {
 import { Payment } from "./payment.js";
 import { quotes } from "./quotes.js";
 import type { Session, Subscription } from "./session.js";
+import type { Spending } from "./spending.js";
 import { list } from "./shapes.js";
 import {
   ErrorCode, PaymentState, PrepareKind, PushType, RequestType, ResumeOutcome,
@@ -37,6 +38,8 @@ const SEND_AGAIN_MS = 200;
 const readSnapshot = list(PAYMENT_STATUS);
 
 export interface PayOptions {
+  /** Pay from this wallet of the session's delegate, without a prompt, instead of the session's. */
+  readonly source?: Spending;
   /** Pay by this quote; without one the first of a new stream is taken. */
   readonly quote?: Quote;
   /** How long the wallet may take to sign: it moves the target tick. Default 0. */
@@ -80,7 +83,7 @@ export class Payments implements Subscription {
     const prepared = await this.prepare({
       kind: PrepareKind.QUOTE, quoteId, of: null, signWithinMs: options.signWithinMs ?? 0,
     });
-    const signedTx = await this.sign(prepared, intent, {
+    const signedTx = await this.sign(prepared, intent, options, {
       quoteId,
       attempt: null,
       tickMin: Math.max(1, validUntilTick - TICKS_AHEAD_MAX),
@@ -158,11 +161,13 @@ export class Payments implements Subscription {
   private async sign(
     prepared: PrepareReply,
     intent: Intent,
+    { source }: PayOptions,
     agreed: Agreed,
   ): Promise<Uint8Array> {
-    const { signer } = this.session;
+    const signer = source?.signer ?? this.session.signer;
     if (!signer.signTransaction) throw new Refused("signer", "this signer signs no transactions");
     checkPrepared(prepared, intent, agreed);
+    source?.spend(intent, this.session.signer.publicKey, agreed.attempt !== null);
     const signed = await signer.signTransaction(prepared.unsignedTx);
     checkSigned(signed, prepared.unsignedTx);
     return signed;
@@ -255,7 +260,7 @@ export class Payments implements Subscription {
       signWithinMs: options.signWithinMs ?? 0,
     });
     followed.attemptsLeft -= 1;
-    const signedTx = await this.sign(prepared, intent, {
+    const signedTx = await this.sign(prepared, intent, options, {
       quoteId: null,
       attempt: followed.attempt + 1,
       tickMin: tick + 1,

@@ -9,7 +9,7 @@ import { Keys } from "./keys.js";
 import { login, loginAnew, refresh, type LoggedIn, type LoginOptions } from "./login.js";
 import type {
   Gap, Goaway, Head, Intent, LoginReply, PaymentStatus, Quote, Requests, ResumeReply, ResumeSub,
-  ResumedSub,
+  ResumedSub, SpendGetReply,
 } from "./messages.js";
 import { makeIntent, type PaymentWish } from "./intent.js";
 import type { Payment } from "./payment.js";
@@ -19,6 +19,7 @@ import { pauseMs } from "./reconnect.js";
 import { resume, type Ticket } from "./resume.js";
 import { parseKeyResource, type PresenceFields } from "./session-key.js";
 import { checkSigner, type Signer } from "./signer.js";
+import type { Spending } from "./spending.js";
 import { CloseCode, PushType, RequestType, ResumeOutcome } from "./tables.js";
 import { TrustReader } from "./trust.js";
 import { findWebSocket, type WebSocketClass } from "./web-socket.js";
@@ -168,12 +169,28 @@ export class Session {
    * Rejects with OutcomeUnknown when signed bytes may have been taken: don't pay anew then.
    */
   pay(wish: PaymentWish, options: PayOptions = {}): Promise<Payment> {
-    return this.payments.pay(this.intent(wish), options);
+    return this.payments.pay(this.intent(wish, options.source), options);
   }
 
   /** Where a payment stands: the remedy for an outcome that got lost. */
   payment(paymentId: Uint8Array): Promise<PaymentStatus> {
     return this.request(RequestType.PAYMENT_GET, { paymentId });
+  }
+
+  /** What the hub counts as spent from *source*, and what that wallet holds. */
+  spendLeft({ signer }: Spending): Promise<SpendGetReply> {
+    return this.request(RequestType.SPEND_GET, { wallet: signer.publicKey });
+  }
+
+  /**
+   * Send all that *source* holds and that isn't under way home to the session's wallet, without a
+   * prompt; null when there is nothing to send.
+   */
+  async sweep(source: Spending): Promise<Payment | null> {
+    const { balanceQu, heldQu } = await this.spendLeft(source);
+    if (balanceQu <= heldQu) return null;
+    const wish = { destination: this.signer.publicKey, amountQu: balanceQu - heldQu };
+    return this.pay(wish, { source });
   }
 
   /**
@@ -283,8 +300,8 @@ export class Session {
     }
   }
 
-  private intent(wish: PaymentWish): Intent {
-    return makeIntent(this.signer.publicKey, wish);
+  private intent(wish: PaymentWish, source?: Spending): Intent {
+    return makeIntent((source?.signer ?? this.signer).publicKey, wish);
   }
 
   private async openConnection(): Promise<Opened> {

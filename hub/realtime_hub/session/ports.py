@@ -116,6 +116,10 @@ class SessionGrants(Protocol):
         """Raise RequestError 204 when this hub knows that a grant has ended."""
         ...
 
+    def block(self, wallet: PublicKey, place: Position) -> None:
+        """The wallet is blocked as of that place of the trust log: its grants end, for good."""
+        ...
+
     async def resume(self, wallet: PublicKey, grant_id: bytes) -> Grant | None:
         """Return a grant that still stands; RequestError 108."""
         ...

@@ -50,6 +50,7 @@ class Recheck:
             some = wallets[start : start + WALLETS_PER_READ]
             for wallet, trust in zip(some, await self._auth.get(some), strict=True):
                 if trust.status is TrustStatus.BLOCKED:
+                    self._auth.delegation.block(wallet, self._auth.position())
                     for session in list(self._registry.sessions_of(wallet)):
                         session.block()
                 elif trust.reason == TrustReason.UNAVAILABLE:

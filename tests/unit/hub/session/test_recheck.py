@@ -8,9 +8,10 @@ from typing import Any, cast
 
 from realtime_hub.session.recheck import WALLETS_PER_READ, Recheck
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import Trust, TrustReason, TrustStatus, TrustTier
+from realtime_protocol.messages import Position, Trust, TrustReason, TrustStatus, TrustTier
 from sim.seeded_loop import run_seeded
 
+HEAD = Position(b"epoch--1", 9)
 ACTIVE = Trust(TrustStatus.ACTIVE, 50, 0, 0, TrustTier.L3, 0, 0)
 BLOCKED = Trust(TrustStatus.BLOCKED, 0, 0, 0, TrustTier.L3, 0, 0)
 NOBODY = Trust(TrustStatus.UNKNOWN, 0, 0, int(TrustReason.UNAVAILABLE), TrustTier.NONE, 0, 0)
@@ -27,6 +28,15 @@ class World:
     trusts: dict[PublicKey, Trust]
     blocked: list[PublicKey] = field(default_factory=list)
     reads: list[int] = field(default_factory=list)
+    ended: list[tuple[PublicKey, Position]] = field(default_factory=list)
+    """Wallets whose granted keys ended, and as of which place of the log."""
+
+    @property
+    def delegation(self) -> Any:
+        return SimpleNamespace(block=lambda *block: self.ended.append(block))
+
+    def position(self) -> Position:
+        return HEAD
 
     @property
     def connections(self) -> list[Any]:
@@ -60,6 +70,7 @@ def test_each_wallet_is_read_once_in_batches_and_blocked_ones_are_closed() -> No
     run_seeded(lambda: rechecked(world, within_s=5), 1)
     assert world.reads == [WALLETS_PER_READ, WALLETS_PER_READ, 150 - 2 * WALLETS_PER_READ]
     assert world.blocked == [wallet(100)] * 2
+    assert world.ended == [(wallet(100), HEAD)]
 
 
 def test_a_wallet_that_nobody_can_tell_about_is_asked_for_until_somebody_can() -> None:
