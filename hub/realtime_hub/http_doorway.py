@@ -4,9 +4,14 @@ uvicorn's HTTP connection costs more than a whole session handshake: a parser, a
 in lists. Nearly every connection here sends nothing but a request to upgrade, whole and in one
 piece. That one is read here and handed to the WebSocket class; for anything else the connection
 becomes uvicorn's, from its first byte, and goes the way it always went.
+
+Opening a session costs as much as answering ten requests, and after a cut thousands come at once.
+So only a part of each turn of the event loop goes into that; the rest waits for the next turn.
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
@@ -15,10 +20,13 @@ from uvicorn.server import ServerState
 from realtime_hub.http_deadlines import HEAD_BYTES_MAX, BoundedHttp
 from realtime_hub.surfaces.ws.transport import WebSocketTransport
 from realtime_hub.surfaces.ws.upgrade import Upgrade, read_upgrade
+from realtime_hub.turns import LoopTurns
 
 
 class Doorway(BoundedHttp):
     """A connection that may become HTTP. The server's WebSocket class takes upgrades."""
+
+    turns: LoopTurns
 
     def __init__(  # uvicorn's part is made by `_become_http`
         self,
@@ -32,6 +40,7 @@ class Doorway(BoundedHttp):
         self.app_state = app_state
         self.loop = _loop or asyncio.get_running_loop()
         self._is_http = False
+        self._paused = False
         self._head_bytes = 0
         self._in_head = True
 
@@ -46,7 +55,7 @@ class Doorway(BoundedHttp):
         if not self._is_http:
             upgrade = read_upgrade(data) if len(data) <= HEAD_BYTES_MAX else None
             if upgrade is not None:
-                self._hand_over(upgrade)
+                self._wait_for_turn(partial(self._hand_over, upgrade))
                 return
             self._become_http()
         super().data_received(data)
@@ -64,6 +73,24 @@ class Doorway(BoundedHttp):
             super().shutdown()
         else:
             self.transport.close()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Take what uvicorn's parser found to be an upgrade."""
+        self._in_head = False
+        self._wait_for_turn(super().handle_websocket_upgrade)
+
+    def _wait_for_turn(self, open_session: Callable[[], None]) -> None:
+        self.unfinished.end(self)
+        if not self.turns.take(partial(self._open_late, open_session)):
+            self.transport.pause_reading()  # It may say nothing more before it is answered.
+            self._paused = True
+
+    def _open_late(self, open_session: Callable[[], None]) -> None:
+        if self.transport.is_closing():
+            return
+        open_session()
+        if self._paused:
+            self.transport.resume_reading()
 
     def _hand_over(self, upgrade: Upgrade) -> None:
         self._leave()

@@ -10,8 +10,13 @@ import uvicorn
 
 from realtime_hub.http_deadlines import REQUEST_WITHIN_S, BoundedHttp, Unfinished
 from realtime_hub.http_doorway import Doorway
+from realtime_hub.turns import LoopTurns
 
 BACKLOG_CONNECTIONS_MAX: Final = 4_096
+SEND_BUFFER_BYTES: Final = 65_536
+"""In the kernel, a connection. Without a bound a slow client is noticed only after megabytes."""
+RECEIVE_BUFFER_BYTES: Final = 32_768
+"""The kernel doubles it. The loop reads all of it at once, and all waits in this process then."""
 SHUTDOWN_S_MAX: Final = 1
 
 
@@ -45,6 +50,9 @@ def _bound(host: str, port: int, setting: str, *, shared: bool) -> socket.socket
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Accepted connections have it from here, which costs them nothing.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         listener.bind((host, port))
     except OSError as error:
         listener.close()
@@ -92,7 +100,7 @@ def build_server(
     """Make a server for *app*; *ws*, a `WebSocketTransport`, takes connections that upgrade."""
     waiting = Unfinished(within_s=request_within_s)
     kind = BoundedHttp if ws is None else Doorway
-    connection = type("ServerHttp", (kind,), {"unfinished": waiting})
+    connection = type("ServerHttp", (kind,), {"unfinished": waiting, "turns": LoopTurns()})
 
     return EmbeddedServer(
         uvicorn.Config(

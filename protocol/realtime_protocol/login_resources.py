@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from realtime_protocol.identity import PublicKey, encode_identity, parse_identity
@@ -140,7 +141,12 @@ def encode_time(epoch_ms: int) -> str:
         raise TypeError(f"a time is a whole number of ms, not {type(epoch_ms).__name__}")
     if epoch_ms % 1000 or not 0 <= epoch_ms <= _TIME_MS_MAX:
         raise ValueError(f"time {epoch_ms} ms is not a whole second from 1970 to 9999")
-    return datetime.fromtimestamp(epoch_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _encode_second(epoch_ms // 1000)
+
+
+@lru_cache(maxsize=64)  # Challenges of one moment have the same times.
+def _encode_second(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> int:

@@ -1,6 +1,8 @@
 """What a connection does with frames that are odd, broken, too many or not read."""
 
 import asyncio
+import gc
+import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,6 +11,8 @@ import pytest
 import uvloop
 
 from raw_socket import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawSocket, frame, raw_socket
+from realtime_hub.http_server import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, bind
+from realtime_hub.session.session import LiveSession
 from realtime_protocol.codec import ErrorReply, Push, Reply, decode_answer, encode_request
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.limits import Limits
@@ -399,3 +403,29 @@ SCENES: list[Callable[[], Coroutine[Any, Any, None]]] = [
 def test_the_hubs_own_event_loop_does_the_same(scene: Callable[[], Any]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scene())
+
+
+async def test_the_kernel_keeps_little_of_a_connection() -> None:
+    listener = bind("127.0.0.1", 0, "a port of its own")
+    with listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:  # Linux doubles both, for what it needs itself.
+            sending = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            receiving = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert (sending, receiving) == (2 * SEND_BUFFER_BYTES, 2 * RECEIVE_BUFFER_BYTES)
+
+
+async def test_a_session_that_is_gone_needs_no_collection_of_garbage() -> None:
+    async with served_hub(FAST) as hub:
+        gc.collect()
+        gc.disable()
+        try:
+            async with hub.client() as client:
+                await client.log_in(ALICE)
+            await eventually(lambda: not hub.context.registry.connections)
+            await asyncio.sleep(0)
+            left = [each for each in gc.get_objects() if type(each) is LiveSession]
+        finally:
+            gc.enable()
+    assert left == []

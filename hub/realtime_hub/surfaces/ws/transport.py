@@ -8,7 +8,6 @@ and all answers leave with one write.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
@@ -40,15 +39,12 @@ from realtime_hub.surfaces.ws.handshake import (
     refuse_for_version,
 )
 from realtime_hub.surfaces.ws.upgrade import Upgrade, encode_acceptance, encode_refusal
+from realtime_hub.turns import LoopTurns
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.limits import TokenBucket
 
 logger = logging.getLogger(__name__)
 
-SEND_BUFFER_BYTES: Final = 65_536
-"""In the kernel. Without a bound a slow client is noticed only after megabytes."""
-RECEIVE_BUFFER_BYTES: Final = 32_768
-"""In the kernel, which doubles it. The loop reads all of it at once, and all waits here then."""
 WRITE_HIGH_BYTES: Final = 16_384
 WRITE_LOW_BYTES: Final = 4_096
 READ_AT_ONCE_BYTES: Final = 4_096
@@ -65,6 +61,7 @@ class ServerState(Protocol):
 
 def make_ws_protocol(context: HubContext, serve: Serve) -> type[asyncio.Protocol]:
     """Return the class to give uvicorn as ``ws=``; *serve* serves what its sessions let through."""
+    losses = LoopTurns()  # Where a cable is cut, thousands go at once.
 
     class BoundTransport(WebSocketTransport):
         """A connection of this hub."""
@@ -78,7 +75,7 @@ def make_ws_protocol(context: HubContext, serve: Serve) -> type[asyncio.Protocol
             app_state: object,
             _loop: asyncio.AbstractEventLoop | None = None,
         ) -> None:
-            super().__init__(context, serve, server_state.connections)
+            super().__init__(context, serve, server_state.connections, losses)
 
     return BoundTransport
 
@@ -88,14 +85,18 @@ class WebSocketTransport(asyncio.Protocol):
 
     __slots__ = (
         "_address", "_connections", "_context", "_control", "_counted", "_cut", "_frames", "_got",
-        "_heard", "_held", "_kept_bytes", "_pinged_s", "_pings_missed", "_receiving", "_sent_bytes",
-        "_serve", "_session", "_transport", "_turn", "_unread", "_whole_s", "writable",
+        "_heard", "_held", "_kept_bytes", "_losses", "_pinged_s", "_pings_missed", "_receiving",
+        "_sent_bytes", "_serve", "_session", "_transport", "_turn", "_unread", "_whole_s",
+        "writable",
     )  # fmt: skip
 
-    def __init__(self, context: HubContext, serve: Serve, connections: set[Any]) -> None:
+    def __init__(
+        self, context: HubContext, serve: Serve, connections: set[Any], losses: LoopTurns
+    ) -> None:
         self._context = context
         self._serve = serve
         self._connections = connections
+        self._losses = losses
         self._transport: asyncio.Transport | None = None
         self._session: LiveSession | None = None
         self._frames: FrameStream | None = None
@@ -133,10 +134,6 @@ class WebSocketTransport(asyncio.Protocol):
         """Take over the transport of a connection that upgrades."""
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES)
         peer = transport.get_extra_info("peername")
         self._address = count_as(peer[0]) if isinstance(peer, tuple) and peer else "local"
@@ -166,8 +163,11 @@ class WebSocketTransport(asyncio.Protocol):
             self._write(encode_acceptance(upgrade))
             self._open(domain, from_page=bool(upgrade.origins))
 
-    def eof_received(self) -> None:
-        """The client sends nothing more: close."""
+    def eof_received(self) -> bool:
+        """The client sends nothing more: close, in its turn, since the system takes long for it."""
+        if self._transport is not None:
+            self._losses.take(self._transport.close)
+        return True
 
     def pause_writing(self) -> None:
         """The system takes nothing more for now."""
@@ -189,10 +189,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._connections.discard(self)
         self._context.registry.inbound_bytes -= self._kept_bytes
         self._kept_bytes = 0
-        self._lose_session()
-        if self._counted:
-            self._counted = False
-            self._context.registry.addresses.disconnect(self._address)
+        self._losses.take(self._leave)
 
     def shutdown(self) -> None:
         """The server ends: tell the client to come back elsewhere."""
@@ -438,6 +435,13 @@ class WebSocketTransport(asyncio.Protocol):
     def _fail_session(self, code: CloseCode) -> None:
         if self._session is not None:
             self._session.fail(code)
+
+    def _leave(self) -> None:
+        self._lose_session()
+        self._frames = None  # They know the session, which knows this: leave no cycle.
+        if self._counted:
+            self._counted = False
+            self._context.registry.addresses.disconnect(self._address)
 
     def _lose_session(self) -> None:
         session, self._session = self._session, None

@@ -1,0 +1,51 @@
+"""Work that may come for thousands of connections at once, shared out over turns of the loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+TURN_S_MAX: Final = 0.005
+"""Of one turn of the event loop, for one kind of work."""
+
+
+class LoopTurns:
+    """Does at most so much in each turn of the event loop, in order; the rest waits for the next.
+
+    Work that comes while nothing waits and there is time left is done at once. Its number is
+    bounded by whoever brings it: one piece a connection.
+    """
+
+    def __init__(self, *, turn_s_max: float = TURN_S_MAX) -> None:
+        self._turn_s_max = turn_s_max
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._spent_s = 0.0
+        self._next_is_due = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self, work: Callable[[], None]) -> bool:
+        """Do it now and return True, or in a later turn. It must not raise."""
+        if self._waiting or self._spent_s >= self._turn_s_max:
+            self._waiting.append(work)
+            return False
+        self._do(work)
+        return True
+
+    def _do(self, work: Callable[[], None]) -> None:
+        if not self._next_is_due:
+            self._next_is_due = True
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        began_s = monotonic()
+        try:
+            work()
+        finally:
+            self._spent_s += monotonic() - began_s
+
+    def _begin_turn(self) -> None:
+        self._next_is_due = False
+        self._spent_s = 0.0
+        while self._waiting and self._spent_s < self._turn_s_max:
+            self._do(self._waiting.popleft())
