@@ -13,11 +13,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
-from app_fakes import FakeSignatures
+from app_fakes import FakeSignatures, fake_apps
 from decision_fakes import fake_decisions
 from delegation_fakes import FakeGrants
 from fakes import FakeClock, SeededEntropy
 from realtime_hub.adapters.memory_resumes import MemoryResumes
+from realtime_hub.apps.model import ApiKey
 from realtime_hub.auth.grant_store import GrantStore
 from realtime_hub.auth.grants import Grant
 from realtime_hub.auth.login import ProvenLogin
@@ -335,6 +336,7 @@ async def served_hub(
     resume_store: ResumeStore | None = None,
     auth: FakeAuth | None = None,
     seed: int = 1,
+    keys: Sequence[ApiKey] = (),
     **settings: Any,
 ) -> AsyncIterator[ServedHub]:
     """Serve sessions on a free port until the block ends; *asgi*: by uvicorn's own WebSockets.
@@ -361,6 +363,7 @@ async def served_hub(
             MemoryResumes(clock, keep_ms=135_000) if resume_store is None else resume_store
         ),
         signatures=FakeSignatures(),
+        apps=fake_apps(clock, *keys)[0] if keys else None,
         clock=clock,
         entropy=SeededEntropy(seed),
         settings=SessionSettings(**given),

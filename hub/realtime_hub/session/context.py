@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from realtime_hub.apps.service import Apps
 from realtime_hub.clock import Clock, Entropy
@@ -26,6 +27,9 @@ from realtime_hub.session.tasks import RequestTasks
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits
+
+BACKENDS_ONLY: Final = "backends.invalid"
+"""Stands in the challenge where no wallet may log in; no page can have this host (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ class HubContext:
 
         Backends have none to name, so that where there are apps everybody gets as far as the login.
         """
-        return self.settings.domain_without_origin or ("" if self.apps.any else None)
+        return self.settings.domain_without_origin or (BACKENDS_ONLY if self.apps.any else None)
 
 
 def build_context(

@@ -81,7 +81,7 @@ class LiveSession:
         *,
         address: str,
         domain: str,
-        from_page: bool = False,
+        from_page: bool,
     ) -> None:
         now_s = context.clock.monotonic_s()
         self.machine = ServerSession(context.limits, now_s=now_s)

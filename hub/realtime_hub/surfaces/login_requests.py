@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from realtime_hub.session.context import HubContext
+from realtime_hub.session.context import BACKENDS_ONLY, HubContext
 from realtime_hub.session.ports import ProvenLogin
 from realtime_hub.session.resumes import Opening
 from realtime_hub.session.session import LiveSession
@@ -137,7 +137,7 @@ class LoginRequests:
 
 
 def _require_domain(session: LiveSession) -> None:
-    if not session.domain:
+    if session.domain == BACKENDS_ONLY:
         raise RequestError(
             ErrorCode.DOMAIN_MISMATCH,
             "this hub logs in wallets of pages only; backends send an API key",

@@ -56,7 +56,15 @@ class AsgiEndpoint:
             return
         try:
             await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL_MSGPACK})
-            await AsgiConnection(self._context, send).run(receive, self._serve, address, domain)
+            session = LiveSession(
+                self._context,
+                connection := AsgiConnection(self._context, send),
+                self._serve,
+                address=address,
+                domain=domain,
+                from_page=any(name == _ORIGIN for name, _ in scope["headers"]),
+            )
+            await connection.run(receive, session)
         finally:
             self._context.registry.addresses.disconnect(address)
 
@@ -102,9 +110,8 @@ class AsgiConnection:
         self._goodbye: Message | None = None
         self._limit = asyncio.timeout(None)
 
-    async def run(self, receive: Receive, serve: Serve, address: str, domain: str) -> None:
+    async def run(self, receive: Receive, session: LiveSession) -> None:
         """Serve the session until its connection is gone."""
-        session = LiveSession(self._context, self, serve, address=address, domain=domain)
         try:
             async with self._limit, asyncio.TaskGroup() as group:
                 session.start()
