@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
+import msgspec
 import pytest
 
 from payment_fakes import (
@@ -17,6 +18,7 @@ from payment_fakes import (
     trust_of,
     unavailable,
 )
+from realtime_hub.pay.events import Accepted, decode_event
 from realtime_hub.pay.model import PaymentChange, Spender
 from realtime_hub.pay.service import PaymentSettings
 from realtime_protocol.codes import ErrorCode
@@ -237,3 +239,14 @@ async def test_the_same_request_again_is_the_same_payment_and_for_another_owner_
 async def test_a_wallet_that_pays_for_itself_counts_against_nothing(bench: PaymentBench) -> None:
     await bench.service.pay(PAYER, signed(await bench.prepare(), keys=PAYER_KEYS))
     assert (await bench.service.spent(SPENDING, spender_of(bench))).spent_qu == 0
+
+
+def test_a_journal_from_before_spending_wallets_is_read() -> None:
+    kept = {
+        "type": "accepted", "payment_id": b"p" * 16, "payer": PAYER, "payee": PAYEE,
+        "amount_qu": 5, "idem": b"i" * 16, "quote_id": b"q" * 16, "signed_tx": b"", "txid": b"",
+        "tick": 7, "at_ms": 1, "settle_by_ms": 2,
+    }  # fmt: skip
+    event = decode_event(msgspec.msgpack.encode(kept))
+    assert isinstance(event, Accepted)
+    assert (event.owner, event.terms_id) == (None, b"")
