@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from realtime_hub.apps.model import ApiKey, AppBlock, KeyScope, hash_token, make_token
+from realtime_hub.apps.ports import StoreUnavailable
 from realtime_hub.apps.service import Apps
 from realtime_hub.clock import Clock
 from realtime_protocol.identity import PublicKey
@@ -29,8 +30,11 @@ class MemoryApps:
     kept_keys: dict[str, ApiKey] = field(default_factory=dict)
     kept_blocks: dict[tuple[str, PublicKey], AppBlock] = field(default_factory=dict)
     writes: int = 0
+    failing: bool = False
 
     def version(self) -> int:
+        if self.failing:
+            raise StoreUnavailable("disk I/O error")
         return self.writes
 
     def keys(self) -> list[ApiKey]:

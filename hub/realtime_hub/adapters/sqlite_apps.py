@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from realtime_hub.apps.model import ApiKey, AppBlock
+from realtime_hub.apps.ports import StoreUnavailable
 from realtime_protocol.identity import PublicKey
 
 BUSY_MS: Final = 2_000
@@ -43,7 +44,7 @@ CREATE TABLE IF NOT EXISTS blocks (
 
 
 class SqliteApps:
-    """The store. Every method may raise sqlite3.Error when the disk fails."""
+    """The store. Every method raises StoreUnavailable when the disk fails."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600, exist_ok=True)
@@ -58,17 +59,19 @@ class SqliteApps:
 
     def version(self) -> int:
         """Return a number that changes when another process wrote."""
-        [[version]] = self._database.execute("PRAGMA data_version")
+        with _told():
+            [[version]] = self._database.execute("PRAGMA data_version")
         return int(version)
 
     # Keys -----------------------------------------------------------------------------------
 
     def keys(self) -> list[ApiKey]:
         """Return every key in the order in which they were made."""
-        rows = self._database.execute(
-            "SELECT key_id, app, token_hash, scopes, requests_per_s, sessions_max, created_ms,"
-            " expires_ms, revoked_ms FROM keys ORDER BY created_ms, key_id"
-        )
+        with _told():
+            rows = self._database.execute(
+                "SELECT key_id, app, token_hash, scopes, requests_per_s, sessions_max, created_ms,"
+                " expires_ms, revoked_ms FROM keys ORDER BY created_ms, key_id"
+            ).fetchall()
         return [
             ApiKey(
                 key_id=key_id,
@@ -135,7 +138,10 @@ class SqliteApps:
 
     def blocks(self) -> list[AppBlock]:
         """Return every block of every app, and those that ended not long ago."""
-        rows = self._database.execute("SELECT app, wallet, reason, at_ms, ended_ms FROM blocks")
+        with _told():
+            rows = self._database.execute(
+                "SELECT app, wallet, reason, at_ms, ended_ms FROM blocks"
+            ).fetchall()
         return [
             AppBlock(app, PublicKey(wallet), reason, at_ms, ended_ms)
             for app, wallet, reason, at_ms, ended_ms in rows
@@ -178,10 +184,20 @@ class SqliteApps:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Read and write as one step, beside other processes; a ValueError changes nothing."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        with _told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell of a failing disk in the domain's words."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(str(error)) from error

@@ -6,8 +6,15 @@ from typing import Protocol
 from realtime_hub.apps.model import ApiKey, AppBlock
 
 
+class StoreUnavailable(OSError):  # noqa: N818 - a state of the disk, not a mistake
+    """The store can't be read or written now; what was read before stands."""
+
+
 class AppStore(Protocol):
-    """Keys and block lists, kept in a file that several processes may share."""
+    """Keys and block lists, kept in a file that several processes may share.
+
+    Every method may raise StoreUnavailable.
+    """
 
     def version(self) -> int:
         """Return a number that changes when another process wrote."""

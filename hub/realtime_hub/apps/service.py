@@ -2,20 +2,24 @@
 
 import asyncio
 import hmac
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from realtime_hub.apps.model import ApiKey, App, AppBlock, KeyScope, hash_token, key_id_of
-from realtime_hub.apps.ports import AppStore
+from realtime_hub.apps.ports import AppStore, StoreUnavailable
 from realtime_hub.clock import Clock
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import TokenBucket
 
+logger = logging.getLogger(__name__)
+
 REREAD_S: Final = 0.1
 """How soon a running hub takes up what another process wrote."""
+REREAD_AGAIN_S: Final = 1.0
 SESSIONS_RETRY_MS: Final = 1_000
 BURST_S: Final = 2
 """A key's burst: what it may ask for in so many seconds."""
@@ -142,7 +146,13 @@ class Apps:
         """Take up what others write, until cancelled."""
         while True:
             await asyncio.sleep(REREAD_S)
-            self.follow()
+            try:
+                self.follow()
+            except StoreUnavailable as error:
+                logger.warning(
+                    "keys and lists of apps can't be read; the last ones stand: %s", error
+                )
+                await asyncio.sleep(REREAD_AGAIN_S)
 
     def follow(self) -> None:
         """Take up what another process wrote, and let go of keys whose time is over."""

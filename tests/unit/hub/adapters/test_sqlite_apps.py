@@ -9,6 +9,7 @@ from app_fakes import KEY_ID, api_key
 from realtime_hub.adapters import sqlite_apps
 from realtime_hub.adapters.sqlite_apps import ENDED_KEPT_MS, SqliteApps
 from realtime_hub.apps.model import AppBlock
+from realtime_hub.apps.ports import StoreUnavailable
 from realtime_protocol.identity import PublicKey
 
 ALICE, BOB = PublicKey(b"\x0a" * 32), PublicKey(b"\x0b" * 32)
@@ -96,3 +97,12 @@ def test_another_process_sees_that_something_was_written(store: SqliteApps, tmp_
     assert store.version() != before
     assert store.blocks() == other.blocks()
     other.close_file()
+
+
+def test_a_store_that_fails_says_so_in_the_domains_words(store: SqliteApps) -> None:
+    store.close_file()
+    for ask in (store.version, store.keys, store.blocks):
+        with pytest.raises(StoreUnavailable):
+            ask()
+    with pytest.raises(StoreUnavailable):
+        store.put_block(AppBlock("shop", ALICE, 0, 1))

@@ -1,9 +1,12 @@
 """Apps: whose a domain is, which keys are good, what each may ask for."""
 
+import asyncio
+
 import pytest
 
 from app_fakes import KEY_ID, SHOP, SHOP_DOMAIN, TOKEN, api_key, fake_apps
 from fakes import FakeClock
+from realtime_hub.apps import service
 from realtime_hub.apps.model import App, KeyScope, hash_token, key_id_of, make_token
 from realtime_hub.apps.service import Apps
 from realtime_protocol.codes import ErrorCode
@@ -109,3 +112,25 @@ def test_without_apps_nobody_has_a_key() -> None:
     assert not apps.any
     with pytest.raises(RequestError):
         apps.authenticate(TOKEN, KeyScope.SERVICE)
+
+
+async def test_a_disk_that_fails_ends_nothing_and_what_was_read_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "REREAD_S", 0)
+    monkeypatch.setattr(service, "REREAD_AGAIN_S", 0)
+    apps, store = fake_apps(FakeClock())
+    store.failing = True
+    running = asyncio.create_task(apps.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not running.done()
+    apps.authenticate(TOKEN, KeyScope.REST)
+    store.failing = False
+    store.kept_keys[KEY_ID] = api_key(revoked_ms=1)
+    store.writes += 1
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with pytest.raises(RequestError):
+        apps.authenticate(TOKEN, KeyScope.REST)
+    running.cancel()
