@@ -225,7 +225,7 @@ function identityOf(key: Uint8Array): string {
 
 /** Wait until *condition* holds; the event loop turns between looks, at most 1,000 times. */
 export async function until(condition: () => boolean, what = "the condition"): Promise<void> {
-  for (let turn = 0; turn < 1_000; turn += 1) {
+  for (let turn = 0; turn < 10_000; turn += 1) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
