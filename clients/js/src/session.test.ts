@@ -147,6 +147,25 @@ test("trust comes as a snapshot, then changes, and leaving unsubscribes", async 
   await session.close();
 });
 
+test("a change without a place is always news and moves no position", async () => {
+  const hub = new FakeHub();
+  serveSubscriptions(hub, []);
+  const session = await open(hub);
+  const events = await session.trust.subscribe();
+  hub.last.push(PushType.TRUST_CHANGED, 1, 11, trustChanged(TrustStatus.ACTIVE));
+  for (const status of [TrustStatus.BLOCKED, TrustStatus.ACTIVE]) {
+    hub.last.push(PushType.TRUST_CHANGED, 1, 0, trustChanged(status));
+  }
+  hub.last.push(PushType.TRUST_CHANGED, 1, 11, trustChanged(TrustStatus.UNKNOWN));
+  hub.last.push(PushType.TRUST_CHANGED, 1, 12, trustChanged(TrustStatus.BLOCKED));
+  const seen: number[] = [];
+  for await (const event of events) {
+    if (event.kind === "changed" && seen.push(event.offset) === 4) break;
+  }
+  assert.deepEqual(seen, [11, 0, 0, 12]);
+  await session.close();
+});
+
 test("a session that is gone is logged in to again, and resubscribes from its position", async () => {
   const hub = new FakeHub();
   serveSubscriptions(hub, []);
