@@ -186,6 +186,7 @@ class Fanout:
         self._pending.clear()
         self._coverage.begin_anew()
         for session in self._registry.connections:
+            session.forget_owed()
             for subscription in session.subscriptions.values():
                 # One that is held is just being made, and looks at the epoch itself.
                 if subscription.channel.kind.is_trust and subscription.held is None:

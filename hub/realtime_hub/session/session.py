@@ -511,6 +511,10 @@ class LiveSession:
         """Whether the client may not have a revocation that it was sent."""
         return self._owed is not None and log_seq in self._owed
 
+    def forget_owed(self) -> None:
+        """The log began anew: its places mean something else."""
+        self._owed = None
+
     def settle_owed(self) -> None:
         """Look which revocations the client has by now."""
         owed = self._owed

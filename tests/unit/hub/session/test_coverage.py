@@ -115,6 +115,26 @@ async def test_only_blocks_are_counted_and_only_the_newest_kept() -> None:
         assert hub.context.coverage.page(limit=1)[0]["log_seq"] == REVOCATIONS_MAX + 2
 
 
+async def test_a_log_that_began_anew_counts_anew() -> None:
+    hub = FakeHub()
+    async with hub.running():
+        slow = await watcher(hub)
+        hub.context.fanout.check_epoch()
+        slow.wire.writable = False
+        hub.auth.change(ALICE, TrustStatus.BLOCKED)
+        await settle()
+        hub.auth.begin_anew(b"epoch--2")
+        hub.context.fanout.check_epoch()
+        assert hub.context.coverage.waiting == 0
+        assert not slow.live.owes(1)
+        slow.wire.writable = True
+        slow.live.flush()
+        await settle()
+        hub.auth.change(ALICE, TrustStatus.BLOCKED)
+        await settle()
+        assert figures(hub, 1) == (1, 1, 0, 0)
+
+
 def test_what_several_processes_say_is_added_up() -> None:
     one = {"log_seq": 4, "at_ms": 9, "owed": 3, "seen": 2, "closed": 0, "waiting": 1}
     other = {"log_seq": 4, "at_ms": 7, "owed": 1, "seen": 0, "closed": 1, "waiting": 0}
