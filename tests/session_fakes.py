@@ -118,6 +118,8 @@ class FakeAuth:
     log: list[Change] = field(default_factory=list)
     listeners: list[Callable[[Change], None]] = field(default_factory=list)
     in_memory: bool = True
+    cold: frozenset[PublicKey] = frozenset()
+    """Wallets that aren't in memory."""
     gate: asyncio.Event | None = None
     """While it is not set, proofs and reads wait."""
     prove_error: RequestError | None = None
@@ -167,7 +169,9 @@ class FakeAuth:
         return await self.admit(wallet)
 
     def peek_ready(self, wallets: Sequence[PublicKey]) -> list[Trust] | None:
-        return [self._trust(wallet) for wallet in wallets] if self.in_memory else None
+        if not self.in_memory or not self.cold.isdisjoint(wallets):
+            return None
+        return [self._trust(wallet) for wallet in wallets]
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         await self._wait()

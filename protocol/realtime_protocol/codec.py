@@ -4,14 +4,15 @@ request ``[type, id, body]``, reply ``[type | 0x40, id, body]``, error reply
 ``[0x7F, id, [code, retry_after_ms, detail]]``, push ``[type, sub, offset, body]``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Meta, MsgspecError, Raw, Struct, ValidationError, msgpack
 
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import RemoteProtocolError, RequestError
+from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import (
     ERROR_REPLY,
     PUSH_TYPE_MIN,
@@ -30,6 +31,7 @@ from realtime_protocol.messages import (
     Uint32,
     WalletTrust,
 )
+from realtime_protocol.schnorrq import KEY_BYTES
 
 _Body = TypeVar("_Body", bound=Body)
 _RequestBody = TypeVar("_RequestBody")
@@ -49,6 +51,14 @@ class RequestSent(Struct, Generic[_RequestBody], array_like=True, frozen=True, g
     kind: RequestType
     id: RequestId
     body: _RequestBody
+
+
+class _WalletAsked(Struct, array_like=True, frozen=True, gc=False):
+    """A trust.get of one wallet, by far the most frequent request."""
+
+    kind: Literal[0x12]
+    id: RequestId
+    wallets: tuple[Annotated[PublicKey, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]]
 
 
 class _LoginHead(Struct, array_like=True, frozen=True, gc=False):
@@ -115,6 +125,9 @@ _WHOLE_REQUESTS: Final[Mapping[bytes, Callable[[bytes], RequestSent[Any]]]] = {
     bytes((0x93, kind)): msgpack.Decoder(RequestSent[bodies[0]]).decode  # type: ignore[valid-type]
     for kind, bodies in REQUESTS.items()
 }
+_decode_wallet_asked: Final = msgpack.Decoder(_WalletAsked).decode
+_WALLET_ASKED_HEAD: Final = bytes((0x93, RequestType.TRUST_GET))
+_TRUST_REPLY: Final = RequestType.TRUST_GET | REPLY_BIT
 _REPLY_BODIES: Final[Mapping[int, msgpack.Decoder[Any]]] = {
     kind: msgpack.Decoder(bodies[1]) for kind, bodies in REQUESTS.items()
 }
@@ -157,6 +170,32 @@ def decode_whole_request(frame: bytes) -> RequestSent[Any] | None:
         return _WHOLE_REQUESTS[frame[:2]](frame)
     except (KeyError, MsgspecError, RecursionError):
         return None
+
+
+def decode_wallets_asked(frames: Sequence[bytes]) -> tuple[list[int], list[PublicKey]] | None:
+    """Read frames that are all trust.gets of one wallet each: their ids, and the wallets.
+
+    None when one is anything else.
+    """
+    if frames[0][:2] != _WALLET_ASKED_HEAD:
+        return None  # So that others don't pay for an exception.
+    request_ids, wallets = [], []
+    try:
+        for frame in frames:
+            asked = _decode_wallet_asked(frame)
+            request_ids.append(asked.id)
+            wallets.append(asked.wallets[0])
+    except (MsgspecError, RecursionError):
+        return None
+    return request_ids, wallets
+
+
+def encode_wallets_told(request_ids: Iterable[int], trusts: Iterable[object]) -> list[bytes]:
+    """Build the reply frames to trust.gets of one wallet each."""
+    return [
+        encode((_TRUST_REPLY, request_id, (trust,)))
+        for request_id, trust in zip(request_ids, trusts, strict=True)
+    ]
 
 
 def decode_request(frame: bytes) -> Request:

@@ -96,12 +96,17 @@ class TokenBucket:
             return 0
         return max(1, ceil((weight - self._level) / self._per_s * 1_000 - _ROUNDING))
 
+    def give_back(self, weight: float) -> None:
+        """Undo what `take` just took."""
+        self._level = min(self._burst, self._level + weight)
+
     def is_full(self, *, now_s: float) -> bool:
         """Whether nothing was taken for so long that forgetting the bucket changes nothing."""
         self._refill(now_s)
         return self._level + _ROUNDING >= self._burst
 
     def _refill(self, now_s: float) -> None:
-        elapsed_s = max(0.0, now_s - self._at_s)
+        elapsed_s = now_s - self._at_s
         self._at_s = now_s
-        self._level = min(self._burst, self._level + elapsed_s * self._per_s)
+        if elapsed_s > 0:
+            self._level = min(self._burst, self._level + elapsed_s * self._per_s)

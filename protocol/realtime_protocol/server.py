@@ -6,7 +6,7 @@ resume :meth:`login_proven` or :meth:`login_refused`. After each call look at :a
 it is set, send what was returned and close the connection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -231,6 +231,30 @@ class ServerSession:
                     in_flight[request.id] = kind
                     return request
         return self._take_any(frame, now_s, now_ms)
+
+    def take_at_once(
+        self, kind: RequestType, request_ids: Sequence[int], frames: Sequence[bytes], now_s: float
+    ) -> bool:
+        """Let requests through that are answered one by one before anything else comes.
+
+        All or none. They are never in flight, so there is nothing to answer here; whoever can't
+        answer after all gives them back with :meth:`give_back` and receives them one by one.
+        """
+        weight = self._weights.get(kind)
+        if weight is None or self.state is not _OPEN:
+            return False
+        limits, in_flight = self._limits, self._in_flight
+        if max(map(len, frames)) > limits.frame_bytes_max:
+            return False
+        if in_flight and (
+            len(in_flight) >= limits.in_flight_max or not in_flight.keys().isdisjoint(request_ids)
+        ):
+            return False
+        return not self._bucket.take(weight * len(request_ids), now_s)
+
+    def give_back(self, kind: RequestType, number: int) -> None:
+        """Undo `take_at_once`."""
+        self._bucket.give_back(self._weights[kind] * number)
 
     def receive_text(self) -> Closing:
         """Take a text frame, which the msgpack subprotocol does not know."""

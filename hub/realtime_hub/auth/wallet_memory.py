@@ -8,7 +8,7 @@ goes (S3-FIFO: FIFO queues are all you need for cache eviction, SOSP 2023).
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -74,7 +74,7 @@ class WalletMemory:
         They are the memory's own and change with the next call: encode them at once.
         """
         offset_ms = now_ms + self._ttl_ms
-        found = list(map(self._ready.get, wallets))
+        found: list[Any] = list(map(self._ready.get, wallets))
         for answer in found:
             if answer is None:
                 return None
@@ -82,7 +82,7 @@ class WalletMemory:
             if use_until_ms <= now_ms:
                 return None
             answer.age_ms = offset_ms - use_until_ms
-        return cast(list[_Ready], found)
+        return found
 
     def trusts(self, wallets: Sequence[PublicKey], now_ms: int) -> list[Trust] | None:
         """Return the same as values that may be kept."""

@@ -14,6 +14,7 @@ from realtime_hub.auth.grants import Grant
 from realtime_hub.session.outbox import Outbox, Urgency
 from realtime_hub.session.owed import Owed
 from realtime_hub.session.ports import QuoteStream, Wire
+from realtime_hub.session.ready_trust import answer_together
 from realtime_hub.session.reply_first import ReplyFirst
 from realtime_hub.session.resumes import Place
 from realtime_hub.session.service_seat import ServiceSeat
@@ -170,7 +171,12 @@ class LiveSession:
     def receive(self, messages: Sequence[bytes]) -> None:
         """Take the messages of one read; send what can be answered at once."""
         clock = self._context.clock
-        now_s, now_ms = clock.monotonic_s(), clock.now_ms()
+        now_s = clock.monotonic_s()
+        replies = answer_together(self, self._context, messages, now_s)
+        if replies is not None:
+            self._reply(replies)
+            return
+        now_ms = clock.now_ms()
         machine, serve = self.machine, self._serve
         for message in messages:
             if self.ended:
@@ -185,6 +191,15 @@ class LiveSession:
                 serve(self, event)
             if machine.closing is not None:
                 self.follow_machine()
+        self.flush()
+
+    def _reply(self, replies: list[bytes]) -> None:
+        """Send replies, at once when nothing waits."""
+        if self._outbox.bytes or not self._wire.writable:
+            for reply in replies:
+                self.send(reply)
+        else:
+            self._wire.send(replies)
         self.flush()
 
     def receive_text(self) -> None:

@@ -493,6 +493,15 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert bucket.is_full(now_s=0.4)
 
 
+def test_a_bucket_takes_back_what_was_not_used_and_no_more_than_its_burst() -> None:
+    bucket = TokenBucket(10, 3, now_s=0)
+    assert bucket.take(3, now_s=0) == 0
+    bucket.give_back(2)
+    assert [bucket.take(1, now_s=0) for _ in range(3)] == [0, 0, 100]
+    bucket.give_back(5)
+    assert [bucket.take(1, now_s=0) for _ in range(4)] == [0, 0, 0, 100]
+
+
 def test_a_bucket_never_gives_more_than_its_burst_however_long_it_waited() -> None:
     bucket = TokenBucket(10, 3, now_s=0)
     assert [bucket.take(1, now_s=1e6) for _ in range(4)] == [0, 0, 0, 100]

@@ -121,13 +121,13 @@ class FrameStream:
             while end - at > 6 and data[at] == _BINARY:
                 size = data[at + 1] - _MASKED
                 mask_at = at + 2
-                if size == _SIZE_IN_2:
+                if not 0 <= size < _SIZE_IN_2:
+                    if size != _SIZE_IN_2:
+                        break
                     size = data[mask_at] << 8 | data[mask_at + 1]
                     mask_at += 2
                     if size < _SIZE_IN_2 or size > self._bounds.frame_bytes_max:
                         break
-                elif size < 0 or size == _SIZE_IN_8:
-                    break
                 payload_at = mask_at + _MASK_BYTES
                 next_at = payload_at + size
                 if next_at > end:
