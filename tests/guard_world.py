@@ -15,8 +15,8 @@ from typing import Any
 from realtime_cli.stack import StackInfo
 from realtime_client import Wallet, connect
 from realtime_hub.adapters.sqlite_apps import SqliteApps
-from realtime_hub.app_wiring import APPS_FILE
 from realtime_hub.apps.model import ApiKey, KeyScope, hash_token, make_token
+from realtime_hub.wiring.apps import APPS_FILE
 from realtime_protocol.session_key import (
     Kind,
     presence_body,

@@ -22,7 +22,7 @@ from realtime_hub.apps.model import ApiKey
 from realtime_hub.auth.grant_store import GrantStore
 from realtime_hub.auth.grants import Grant
 from realtime_hub.auth.login import ProvenLogin
-from realtime_hub.http_server import bind, build_server
+from realtime_hub.http.server import bind, build_server
 from realtime_hub.metrics import Metrics
 from realtime_hub.pay.model import PaymentChange, Spender, StreamRead
 from realtime_hub.session.context import HubContext, SessionSettings, build_context

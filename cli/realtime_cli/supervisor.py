@@ -11,7 +11,7 @@ import httpx
 
 from realtime_cli.workers import Workers
 from realtime_hub.config import HubSettings
-from realtime_hub.http_server import bind, build_server, reserve
+from realtime_hub.http.server import bind, build_server, reserve
 from realtime_hub.server import (
     ADMIN_PORT_SETTING,
     PORT_SETTING,

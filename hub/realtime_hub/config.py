@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from realtime_hub.keys import Purpose
 from realtime_protocol.decision import AUDIENCE_LETTERS_MAX, is_audience
 from realtime_protocol.identity import PublicKey, parse_identity
+from realtime_protocol.limits import Limits
 from realtime_protocol.versions import WEBSOCKET_PATH
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -255,6 +256,20 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def tick_offset(self) -> int:
         """Ticks from now to the tick of a prepared payment."""
         return self.target_tick_offset or (5 if self.chain == DEVNET_CHAIN else 10)
+
+    @property
+    def limits(self) -> Limits:
+        """What a session is told that it may do."""
+        return Limits(
+            resume_within_ms=self.resume_within_ms,
+            requests_per_s=self.requests_per_s,
+            requests_burst=self.requests_burst,
+            requests_per_wallet_per_s=self.requests_per_wallet_per_s or 3 * self.requests_per_s,
+            requests_per_ip_per_s=self.requests_per_ip_per_s or 10 * self.requests_per_s,
+            upgrades_per_ip_per_s=self.upgrades_per_ip_per_s,
+            sessions_per_ip_max=self.sessions_per_ip_max,
+            sessions_per_wallet_max=self.sessions_per_wallet_max,
+        )
 
 
 def is_loopback(host: str) -> bool:

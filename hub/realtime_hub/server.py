@@ -13,7 +13,7 @@ from msgspec import structs
 from realtime_hub.adapters.system import SystemClock, SystemEntropy
 from realtime_hub.bootstrap import Hub, build_hub
 from realtime_hub.config import HubSettings, check_settings
-from realtime_hub.http_server import EmbeddedServer, bind, build_server
+from realtime_hub.http.server import EmbeddedServer, bind, build_server
 from realtime_hub.metrics import Metrics
 from realtime_protocol.versions import REST_PREFIX
 

@@ -26,8 +26,8 @@ from websockets.typing import Subprotocol
 from realtime_cli.machine import describe_machine
 from realtime_cli.stack import Stack, StackOptions
 from realtime_hub.adapters.sqlite_apps import SqliteApps
-from realtime_hub.app_wiring import APPS_FILE
 from realtime_hub.apps.model import ApiKey, KeyScope, hash_token, make_token
+from realtime_hub.wiring.apps import APPS_FILE
 from realtime_protocol.codec import Reply, decode_answer, decode_reply_body, encode_request
 from realtime_protocol.messages import RequestType, Scheme, ServiceRequest, SignedText
 from realtime_protocol.signature_timing import sample_message

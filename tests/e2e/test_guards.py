@@ -18,8 +18,8 @@ from guard_world import GuardWorld, guard_world, prove_wallet, request
 from realtime_cli.hub_access import get_json
 from realtime_client.trust_feed import FeedStaleError, TrustFeed
 from realtime_hub.adapters.sqlite_apps import SqliteApps
-from realtime_hub.app_wiring import APPS_FILE
 from realtime_hub.apps.model import AppBlock
+from realtime_hub.wiring.apps import APPS_FILE
 from realtime_protocol.identity import PublicKey, parse_identity
 from realtime_protocol.messages import TrustReason, TrustStatus
 from realtime_protocol.qubic.contract_abi import ChainStatus

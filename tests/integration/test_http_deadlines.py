@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime_hub.http_deadlines import HEAD_BYTES_MAX, Unfinished
-from realtime_hub.http_server import bind, build_server
+from realtime_hub.http.deadlines import HEAD_BYTES_MAX, Unfinished
+from realtime_hub.http.server import bind, build_server
 from realtime_hub.surfaces.ws.engine import SessionEngine
 from session_fakes import FakeHub
 from waiting import eventually

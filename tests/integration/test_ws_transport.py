@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from raw_socket import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawSocket, frame, raw_socket
-from realtime_hub.http_server import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, bind
+from realtime_hub.http.server import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, bind
 from realtime_hub.session.session import LiveSession
 from realtime_protocol.codec import ErrorReply, Push, Reply, decode_answer, encode_request
 from realtime_protocol.codes import CloseCode, ErrorCode

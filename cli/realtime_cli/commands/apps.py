@@ -84,7 +84,7 @@ def _add_key_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do the action."""
     from realtime_hub.adapters.sqlite_apps import SqliteApps
-    from realtime_hub.app_wiring import APPS_FILE
+    from realtime_hub.wiring.apps import APPS_FILE
 
     settings = layers_of(options).hub({"state": options.state})
     if not settings.apps:

@@ -7,9 +7,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from realtime_hub.http_deadlines import BoundedHttp
-from realtime_hub.http_doorway import Doorway
-from realtime_hub.http_server import build_server
+from realtime_hub.http.deadlines import BoundedHttp
+from realtime_hub.http.doorway import Doorway
+from realtime_hub.http.server import build_server
 from realtime_hub.surfaces.ws.engine import SessionEngine
 from realtime_hub.surfaces.ws.transport import WebSocketTransport
 from session_fakes import FakeHub

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from realtime_hub.http_deadlines import REQUEST_WITHIN_S, BoundedHttp, Unfinished
-from realtime_hub.http_doorway import Doorway
+from realtime_hub.http.deadlines import REQUEST_WITHIN_S, BoundedHttp, Unfinished
+from realtime_hub.http.doorway import Doorway
 from realtime_hub.turns import LoopTurns
 
 BACKLOG_CONNECTIONS_MAX: Final = 4_096

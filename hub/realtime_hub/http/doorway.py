@@ -17,7 +17,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
-from realtime_hub.http_deadlines import HEAD_BYTES_MAX, BoundedHttp
+from realtime_hub.http.deadlines import HEAD_BYTES_MAX, BoundedHttp
 from realtime_hub.surfaces.ws.transport import WebSocketTransport
 from realtime_hub.surfaces.ws.upgrade import Upgrade, read_upgrade
 from realtime_hub.turns import LoopTurns

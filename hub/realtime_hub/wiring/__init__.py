@@ -1,0 +1,1 @@
+"""The pieces of bootstrap: each makes one part of a hub from its settings."""
