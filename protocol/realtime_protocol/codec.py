@@ -6,6 +6,7 @@ request ``[type, id, body]``, reply ``[type | 0x40, id, body]``, error reply
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Meta, MsgspecError, Raw, Struct, ValidationError, msgpack
@@ -51,14 +52,6 @@ class RequestSent(Struct, Generic[_RequestBody], array_like=True, frozen=True, g
     kind: RequestType
     id: RequestId
     body: _RequestBody
-
-
-class _WalletAsked(Struct, array_like=True, frozen=True, gc=False):
-    """A trust.get of one wallet, by far the most frequent request."""
-
-    kind: Literal[0x12]
-    id: RequestId
-    wallets: tuple[Annotated[PublicKey, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]]
 
 
 class _LoginHead(Struct, array_like=True, frozen=True, gc=False):
@@ -110,6 +103,9 @@ class Push:
     body: Body
 
 
+WALLET_ASKED_BYTES_MAX: Final = 65
+"""A trust.get of one wallet, with each number and length as long as msgpack allows."""
+
 encode: Final = msgpack.Encoder().encode
 """Encode anything; for messages there are functions below."""
 _decode_request_envelope: Final = msgpack.Decoder(_RequestEnvelope).decode
@@ -125,9 +121,15 @@ _WHOLE_REQUESTS: Final[Mapping[bytes, Callable[[bytes], RequestSent[Any]]]] = {
     bytes((0x93, kind)): msgpack.Decoder(RequestSent[bodies[0]]).decode  # type: ignore[valid-type]
     for kind, bodies in REQUESTS.items()
 }
-_decode_wallet_asked: Final = msgpack.Decoder(_WalletAsked).decode
+_decode_wallet_asked: Final = msgpack.Decoder(
+    tuple[
+        Literal[0x12],
+        RequestId,
+        tuple[Annotated[PublicKey, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]],
+    ]
+).decode
 _WALLET_ASKED_HEAD: Final = bytes((0x93, RequestType.TRUST_GET))
-_TRUST_REPLY: Final = RequestType.TRUST_GET | REPLY_BIT
+_TRUST_REPLY: Final = repeat(RequestType.TRUST_GET | REPLY_BIT)
 _REPLY_BODIES: Final[Mapping[int, msgpack.Decoder[Any]]] = {
     kind: msgpack.Decoder(bodies[1]) for kind, bodies in REQUESTS.items()
 }
@@ -181,21 +183,18 @@ def decode_wallets_asked(frames: Sequence[bytes]) -> tuple[list[int], list[Publi
         return None  # So that others don't pay for an exception.
     request_ids, wallets = [], []
     try:
-        for frame in frames:
-            asked = _decode_wallet_asked(frame)
-            request_ids.append(asked.id)
-            wallets.append(asked.wallets[0])
+        for _, request_id, (wallet,) in map(_decode_wallet_asked, frames):
+            request_ids.append(request_id)
+            wallets.append(wallet)
     except (MsgspecError, RecursionError):
         return None
     return request_ids, wallets
 
 
 def encode_wallets_told(request_ids: Iterable[int], trusts: Iterable[object]) -> list[bytes]:
-    """Build the reply frames to trust.gets of one wallet each."""
-    return [
-        encode((_TRUST_REPLY, request_id, (trust,)))
-        for request_id, trust in zip(request_ids, trusts, strict=True)
-    ]
+    """Build the reply frames to trust.gets of one wallet each; as many *trusts* as ids."""
+    bodies = zip(trusts, strict=False)
+    return list(map(encode, zip(_TRUST_REPLY, request_ids, bodies, strict=False)))
 
 
 def decode_request(frame: bytes) -> Request:

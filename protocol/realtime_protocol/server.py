@@ -233,18 +233,19 @@ class ServerSession:
         return self._take_any(frame, now_s, now_ms)
 
     def take_at_once(
-        self, kind: RequestType, request_ids: Sequence[int], frames: Sequence[bytes], now_s: float
+        self, kind: RequestType, request_ids: Sequence[int], now_s: float, *, frame_bytes: int
     ) -> bool:
         """Let requests through that are answered one by one before anything else comes.
 
-        All or none. They are never in flight, so there is nothing to answer here; whoever can't
-        answer after all gives them back with :meth:`give_back` and receives them one by one.
+        All or none; none is longer than *frame_bytes*. They are never in flight, so there is
+        nothing to answer here; whoever can't answer after all gives them back with
+        :meth:`give_back` and receives them one by one.
         """
         weight = self._weights.get(kind)
         if weight is None or self.state is not _OPEN:
             return False
         limits, in_flight = self._limits, self._in_flight
-        if max(map(len, frames)) > limits.frame_bytes_max:
+        if frame_bytes > limits.frame_bytes_max:
             return False
         if in_flight and (
             len(in_flight) >= limits.in_flight_max or not in_flight.keys().isdisjoint(request_ids)

@@ -8,7 +8,11 @@ way, message by message.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from realtime_protocol.codec import decode_wallets_asked, encode_wallets_told
+from realtime_protocol.codec import (
+    WALLET_ASKED_BYTES_MAX,
+    decode_wallets_asked,
+    encode_wallets_told,
+)
 from realtime_protocol.messages import RequestType
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ def answer_together(
     if app is not None and not app.blocked.keys().isdisjoint(wallets):
         return None
     machine = session.machine
-    if not machine.take_at_once(_TRUST_GET, request_ids, messages, now_s):
+    if not machine.take_at_once(_TRUST_GET, request_ids, now_s, frame_bytes=WALLET_ASKED_BYTES_MAX):
         return None
     trusts = context.auth.peek_ready(wallets)
     if trusts is None:

@@ -4,10 +4,12 @@ import msgspec
 import pytest
 
 from realtime_protocol.codec import (
+    WALLET_ASKED_BYTES_MAX,
     decode_answer,
     decode_login_scheme,
     decode_request,
     decode_request_body,
+    decode_wallets_asked,
     encode_error,
     encode_push,
     encode_request,
@@ -42,6 +44,30 @@ def test_an_amount_that_is_none_is_refused_with_103(amount: object) -> None:
     with pytest.raises(RequestError) as caught:
         decode_request_body(decode_request(frame))
     assert caught.value.code is ErrorCode.BAD_MESSAGE
+
+
+def test_wallets_asked_for_are_read_together_only_where_each_frame_asks_for_one() -> None:
+    asked = [encode_request(RequestType.TRUST_GET, number, [WALLET]) for number in (7, 2**32 - 1)]
+    assert decode_wallets_asked(asked) == ([7, 2**32 - 1], [WALLET, WALLET])
+    for other in (
+        encode_request(RequestType.TRUST_GET, 1, [WALLET, WALLET]),
+        encode_request(RequestType.TRUST_GET, 1, [WALLET[1:]]),
+        encode_request(RequestType.TRUST_GET, 0, [WALLET]),
+        encode_request(RequestType.KEYS_LIST, 1, [WALLET]),
+        asked[0] + b"\x00",
+        asked[0][:-1],
+        b"",
+    ):
+        assert decode_wallets_asked([other]) is None
+        assert decode_wallets_asked([asked[0], other]) is None
+
+
+def test_a_wallet_asked_for_in_the_longest_way_has_the_length_that_is_named() -> None:
+    long = b"\xdd\0\0\0\x03" + b"\xcf" + (0x12).to_bytes(8) + b"\xcf" + (7).to_bytes(8)
+    frame = long + b"\xdd\0\0\0\x01" + b"\xc6\0\0\0\x20" + WALLET
+    first = encode_request(RequestType.TRUST_GET, 1, [WALLET])
+    assert decode_wallets_asked([first, frame]) == ([1, 7], [WALLET, WALLET])
+    assert len(frame) == WALLET_ASKED_BYTES_MAX
 
 
 @pytest.mark.parametrize("amount", [1, 200_000_000_000_000])

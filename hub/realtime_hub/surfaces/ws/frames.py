@@ -34,6 +34,8 @@ _CONTROL_BYTES_MAX: Final = 125
 _SIZE_IN_2: Final = 126
 _SIZE_IN_8: Final = 127
 _MASK_BYTES: Final = 4
+_SHORTEST_BYTES: Final = 7
+"""Of a frame with a message in it."""
 _SHORT_HEADERS: Final = tuple(bytes((_BINARY, size)) for size in range(_SIZE_IN_2))
 _A_PONG: Final = Frame(Opcode.PONG, b"")
 
@@ -118,10 +120,11 @@ class FrameStream:
         at, end = 0, len(data)
         messages: list[bytes] = []
         if self._protocol is None:
-            while end - at > 6 and data[at] == _BINARY:
+            last_at = end - _SHORTEST_BYTES
+            while at <= last_at and data[at] == _BINARY:
                 size = data[at + 1] - _MASKED
                 mask_at = at + 2
-                if not 0 <= size < _SIZE_IN_2:
+                if size < 0 or size >= _SIZE_IN_2:
                     if size != _SIZE_IN_2:
                         break
                     size = data[mask_at] << 8 | data[mask_at + 1]

@@ -17,6 +17,7 @@ from realtime_protocol.messages import (
     RequestType,
     SubscribeRequest,
 )
+from realtime_protocol.server import MESSAGE_TOO_BIG
 from session_fakes import ALICE, BOB, CAROL, Client, FakeHub, settle
 
 GET = RequestType.TRUST_GET
@@ -152,6 +153,15 @@ async def test_a_read_of_very_many_requests_is_answered_like_any_other() -> None
         ids = range(1, TOGETHER_MAX + 2)
         client.live.receive([get(number) for number in ids])
         assert answers(client) == [(number, None) for number in ids]
+
+
+async def test_a_hub_that_takes_only_the_shortest_messages_looks_at_each() -> None:
+    async with FakeHub(Limits(frame_bytes_max=38)).running() as hub:
+        client = await hub.session()
+        client.live.receive([get(1)])
+        client.live.receive([get(128)])
+        assert client.wire.close_code == MESSAGE_TOO_BIG
+        assert answers(client) == [(1, None)]
 
 
 async def test_an_ended_session_answers_no_read() -> None:
