@@ -195,11 +195,14 @@ class LiveSession:
 
     def _reply(self, replies: list[bytes]) -> None:
         """Send replies, at once when nothing waits."""
-        if self._outbox.bytes or not self._wire.writable:
+        wire = self._wire
+        if self._outbox.bytes or not wire.writable:
             for reply in replies:
                 self.send(reply)
         else:
-            self._wire.send(replies)
+            wire.send(replies)
+            if wire.writable and self._reading and self._lost is None:
+                return  # There is nothing to flush and nothing to steer.
         self.flush()
 
     def receive_text(self) -> None:
