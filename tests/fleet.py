@@ -25,7 +25,7 @@ from realtime_devnet.devnet import Devnet
 from realtime_devnet.settings import DevnetSettings
 from redis_fixture import RedisServer, running_redis
 
-WITHIN_S = 15.0
+WITHIN_S = 45.0
 Found = TypeVar("Found")
 _ROOMY = {
     "REALTIME_HUB_REQUESTS_PER_S": "10000",
