@@ -7,16 +7,15 @@ whose clock shows ``clock_ms`` (null: it has none) and which saw ``newest_issued
 the verdict. ``orders`` holds pairs of good decisions on one wallet: does the offered one win?
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import msgpack
 
+from generated_files import ROOT, write_or_check
 from realtime_protocol.decision import (
     Decision,
     encode_decision,
@@ -32,7 +31,7 @@ from realtime_protocol.session_key import (
     sign_with_session_key,
 )
 
-PATH: Final = Path(__file__).parents[1] / "protocol" / "vectors" / "decisions.json"
+PATH: Final = ROOT / "protocol/vectors/decisions.json"
 
 SEED: Final = bytes(range(1, 33))
 NEXT_SEED: Final = bytes(range(2, 34))
@@ -310,20 +309,5 @@ def document() -> str:
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 
 
-def main() -> int:
-    """Write or check the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when the file is out of date")
-    arguments = parser.parse_args()
-    text = document()
-    if not arguments.check:
-        PATH.write_text(text, encoding="ascii")
-        return 0
-    if PATH.exists() and PATH.read_text(encoding="ascii") == text:
-        return 0
-    print(f"{PATH} is out of date; run: python {sys.argv[0]}", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, {PATH: document}))

@@ -4,15 +4,15 @@ import ast
 import inspect
 import sys
 import textwrap
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from generated_files import ROOT, write_or_check
 from realtime_devnet.settings import DevnetSettings
 from realtime_hub.config import HubSettings
 
-PAGE: Final = Path(__file__).parent.parent / "docs/reference/settings.md"
+PAGE: Final = ROOT / "docs/reference/settings.md"
 HEAD: Final = """# Settings
 
 Made by `scripts/generate_settings.py`. A setting is a key of the table `[hub]` or `[devnet]` in
@@ -21,19 +21,12 @@ Made by `scripts/generate_settings.py`. A setting is a key of the table `[hub]` 
 """
 
 
-def main() -> int:
-    """Write or compare the page; return the exit status."""
-    page = HEAD + "".join(
+def page() -> str:
+    """Return the page."""
+    return HEAD + "".join(
         table(name, settings)
         for name, settings in (("hub", HubSettings), ("devnet", DevnetSettings))
     )
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text(encoding="utf-8") == page:
-            return 0
-        print(f"{PAGE.name} is out of date: run python scripts/generate_settings.py")
-        return 1
-    PAGE.write_text(page, encoding="utf-8")
-    return 0
 
 
 def table(name: str, settings: Any) -> str:
@@ -79,4 +72,4 @@ def field_texts(settings: Any) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, {PAGE: page}))

@@ -3,7 +3,6 @@
 Run without arguments to write the files, with ``--check`` to learn whether they are up to date.
 """
 
-import argparse
 import inspect
 import json
 import sys
@@ -15,11 +14,11 @@ from typing import Any, Final
 from msgspec import NODEFAULT
 from msgspec import inspect as shapes
 
+from generated_files import ROOT, write_or_check
 from realtime_protocol import messages, versions
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.messages import PUSHES, REQUESTS, PaymentState, PushType, RequestType
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 MADE_BY: Final = "Made by scripts/generate_tables.py from protocol/realtime_protocol. Don't edit."
 
 ENUMS: Final[tuple[type[IntEnum], ...]] = (
@@ -387,25 +386,5 @@ OUTPUTS: Final[Mapping[Path, Callable[[], str]]] = {
 }
 
 
-def main() -> int:
-    """Write or check all outputs; 1 when a check found one that differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare; 1 on a difference")
-    check_only: bool = parser.parse_args().check
-    stale = 0
-    for path, render in OUTPUTS.items():
-        text, name = render(), path.relative_to(ROOT)
-        if path.exists() and path.read_text() == text:
-            continue
-        stale += 1
-        if check_only:
-            print(f"{name} is out of date; run: python scripts/generate_tables.py")
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        print(f"wrote {name}")
-    return 1 if stale and check_only else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, OUTPUTS))

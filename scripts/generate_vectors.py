@@ -5,15 +5,14 @@ frame stands twice: as hex, and as the array that msgpack reads from it, in whic
 ``{"hex": "..."}`` and a map is ``{"map": {...}}``. ``fields`` names the parts of the body.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Raw, Struct, msgpack, structs
 
+from generated_files import ROOT, write_or_check
 from realtime_protocol.codec import encode_error, encode_push, encode_raw, encode_reply
 from realtime_protocol.codec import encode_request as encode_request_frame
 from realtime_protocol.codes import ErrorCode
@@ -99,7 +98,7 @@ from realtime_protocol.messages import (
 )
 from realtime_protocol.transaction import build_unsigned
 
-PATH: Final = Path(__file__).parents[1] / "protocol" / "vectors" / "messages.json"
+PATH: Final = ROOT / "protocol/vectors/messages.json"
 
 PAYER: Final = parse_identity("SUZFFQSCVPHYYBDCQODEMFAOKRJDDDIRJFFIWFLRDDJQRPKMJNOCSSKHXHGK")
 PAYEE: Final = bytes(range(32))
@@ -505,20 +504,5 @@ def document() -> str:
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 
 
-def main() -> int:
-    """Write or check the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when the file is out of date")
-    arguments = parser.parse_args()
-    text = document()
-    if not arguments.check:
-        PATH.write_text(text, encoding="ascii")
-        return 0
-    if PATH.exists() and PATH.read_text(encoding="ascii") == text:
-        return 0
-    print(f"{PATH} is out of date; run: python scripts/generate_vectors.py", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, {PATH: document}))

@@ -95,6 +95,7 @@ def _own_options(folder: Path, options: argparse.Namespace) -> StackOptions:
 async def _until_signal(work: Coroutine[Any, Any, bool]) -> bool:
     """Run *work*; SIGTERM ends it as Ctrl-C does, so that what was started is stopped."""
     task = asyncio.ensure_future(work)
+    # A loop without signals, as off Unix, ends by Ctrl-C alone.
     with contextlib.suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:

@@ -1,6 +1,7 @@
 """What a program reads with ``async for``: a queue with a bound between the read loop and it."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -103,7 +104,7 @@ class Keeper(Protocol):
         ...
 
 
-class HubStream(Stream[Item]):
+class HubStream(Stream[Item], ABC):
     """A stream that the hub feeds: ``async with`` it, ``await`` it, or just ``async for``."""
 
     def __init__(self, keeper: Keeper, items_max: int) -> None:
@@ -127,13 +128,13 @@ class HubStream(Stream[Item]):
         self._end()
         await self._keeper.drop(self)
 
+    @abstractmethod
     def open_request(self) -> tuple[RequestType, Any]:
         """Return what asks for this stream, from where it stands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_opened(self, reply: Any, now_ms: int, /) -> None:
         """Take the reply."""
-        raise NotImplementedError
 
     def on_resumed(self, row: ResumedSub, /) -> None:
         """Take the word that it goes on."""
@@ -141,9 +142,9 @@ class HubStream(Stream[Item]):
     def on_head(self, head: Head, /) -> None:
         """Take the word that everything up to there has come."""
 
+    @abstractmethod
     def on_push(self, push: Push, now_ms: int, /) -> None:
         """Take a push."""
-        raise NotImplementedError
 
     def on_end(self, error: Exception, /) -> None:
         """Take the word that nothing more will come."""
