@@ -67,7 +67,7 @@ class Primary(Protocol):
         ...
 
     async def confirm(self) -> bool:
-        """Return whether it is still the one that was found last; RedisConnectionError."""
+        """Return whether it is still the one that was found last, if any; RedisConnectionError."""
         ...
 
     def forget(self) -> None:
@@ -219,6 +219,15 @@ class _PrimaryConnection(Connection):
         super().__init__(**options)
         self._primary = primary
 
+    async def connect(self) -> None:
+        """Be connected to the primary of the moment; the pool asks before each use.
+
+        A connection that is in use is never closed by anybody else: redis-py would not stand it.
+        """
+        if self.is_connected and (self.host, self.port) != await self._primary.find():
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[no-untyped-call]
+
     async def _connect(self) -> None:
         self.host, self.port = await self._primary.find()
         try:
@@ -303,7 +312,7 @@ class _BySentinels:
 
     async def confirm(self) -> bool:
         before, self._found = self._found, await self._ask_all()
-        return before == self._found
+        return before in (None, self._found)
 
     def forget(self) -> None:
         self._found = None

@@ -292,7 +292,6 @@ class RedisTrustLog:
             try:
                 if not await self._primary.confirm():
                     logger.warning("another Redis server is the primary now")
-                    await self._redis.connection_pool.disconnect()
                 await self._fill()
                 if self._clock.monotonic_s() >= trim_s:
                     trim_s = self._clock.monotonic_s() + self._limits.trim_every_ms / 1_000
