@@ -10,20 +10,6 @@
 #include "subgroup.h"
 #include "verification.h"
 
-/* a^(2^125 - 1), a^((p - 3)/4): a root of 1/a or -1/a. */
-static inline fp fp_root_of_inverse(fp a) {
-    fp two = fp_multiply(fp_square(a), a);
-    fp three = fp_multiply(fp_square(two), a);
-    fp six = fp_multiply(fp_square_times(three, 3), three);
-    fp twelve = fp_multiply(fp_square_times(six, 6), six);
-    fp twenty_four = fp_multiply(fp_square_times(twelve, 12), twelve);
-    fp forty_eight = fp_multiply(fp_square_times(twenty_four, 24), twenty_four);
-    fp ninety_six = fp_multiply(fp_square_times(forty_eight, 48), forty_eight);
-    fp all_but_five = fp_multiply(fp_square_times(ninety_six, 24), twenty_four);
-    fp all_but_two = fp_multiply(fp_square_times(all_but_five, 3), three);
-    return fp_multiply(fp_square_times(all_but_two, 2), two);
-}
-
 /* A root x of up/down, if there is one. With c = up conj(down) and n the norm of down, so that
  * up/down = c/n, and w = 2 (Re c + |c|), x is w s/2 + i Im c s or Im c s - i w s/2, where s^2 is
  * 1/(w n) or -1/(w n). */

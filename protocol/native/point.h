@@ -83,8 +83,9 @@ static inline fp fp_square_times(fp a, int times) {
     return a;
 }
 
-/* a^(p - 2): 1/a, and 0 for 0. The names tell the exponents: a^(2^name - 1). */
-static inline fp fp_invert(fp a) {
+/* a^(2^125 - 1), a^((p - 3)/4): a root of 1/a or -1/a. The names tell the exponents:
+ * a^(2^name - 1), and of the last ones what is missing to 125. */
+static inline fp fp_root_of_inverse(fp a) {
     fp two = fp_multiply(fp_square(a), a);
     fp three = fp_multiply(fp_square(two), a);
     fp six = fp_multiply(fp_square_times(three, 3), three);
@@ -92,10 +93,14 @@ static inline fp fp_invert(fp a) {
     fp twenty_four = fp_multiply(fp_square_times(twelve, 12), twelve);
     fp forty_eight = fp_multiply(fp_square_times(twenty_four, 24), twenty_four);
     fp ninety_six = fp_multiply(fp_square_times(forty_eight, 48), forty_eight);
-    fp all_but_seven = fp_multiply(fp_square_times(ninety_six, 24), twenty_four);
-    fp all_but_four = fp_multiply(fp_square_times(all_but_seven, 3), three);
-    fp all_but_two = fp_multiply(fp_square_times(all_but_four, 2), two);
-    return fp_multiply(fp_square_times(all_but_two, 2), a);
+    fp all_but_five = fp_multiply(fp_square_times(ninety_six, 24), twenty_four);
+    fp all_but_two = fp_multiply(fp_square_times(all_but_five, 3), three);
+    return fp_multiply(fp_square_times(all_but_two, 2), two);
+}
+
+/* a^(p - 2): 1/a, and 0 for 0. */
+static inline fp fp_invert(fp a) {
+    return fp_multiply(fp_square_times(fp_root_of_inverse(a), 2), a);
 }
 
 static inline fp2 fp2_invert(fp2 a) {

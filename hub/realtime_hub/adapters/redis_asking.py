@@ -11,14 +11,14 @@ from realtime_hub.auth.ports import LogUnavailable
 from realtime_hub.patience import patience
 
 
-async def asked(answer: Awaitable[Any]) -> Any:
-    """Return Redis' answer; LogUnavailable for any failure, whose outcome is then unknown."""
+async def asked(answer: Awaitable[Any], unavailable: type[Exception] = LogUnavailable) -> Any:
+    """Return Redis' answer; *unavailable* for any failure, whose outcome is then unknown."""
     try:
         async with patience(COMMAND_TIMEOUT_S):
             found = await answer
     except (RedisError, OSError, TimeoutError) as error:
         stop_if_cancelled()
-        raise LogUnavailable(f"Redis: {error or type(error).__name__}") from error
+        raise unavailable(f"Redis: {error or type(error).__name__}") from error
     stop_if_cancelled()
     return found
 

@@ -8,19 +8,17 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from realtime_hub.adapters.redis_asking import stop_if_cancelled
-from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
+from realtime_hub.adapters.redis_asking import asked, stop_if_cancelled
+from realtime_hub.adapters.redis_servers import TAG
 from realtime_hub.auth.grant_store import GrantsUnavailable
 from realtime_hub.auth.grants import ID_BYTES, Grants
-from realtime_hub.patience import patience
 from realtime_protocol.identity import PublicKey
 
 logger = logging.getLogger(__name__)
@@ -68,21 +66,23 @@ class RedisGrants:
         """Return each wallet's grants."""
         if not wallets:
             return []
-        found = await self._asked(lambda: self._redis.mget([self._name(one) for one in wallets]))
+        found = await asked(
+            self._redis.mget([self._name(one) for one in wallets]), GrantsUnavailable
+        )
         return [self._read(wallet, value) for wallet, value in zip(wallets, found, strict=True)]
 
     async def swap(self, wallet: PublicKey, before: Grants, after: Grants) -> bool:
         """Put *after* in the place of *before*, in one call."""
         ends_ms = max((one.terms.until_ms for one in after), default=0)
         args: list[bytes | int] = [self._write(wallet, before), self._write(wallet, after), ends_ms]
-        made = await self._asked(lambda: self._swap(keys=[self._name(wallet)], args=args))
+        made = await asked(self._swap(keys=[self._name(wallet)], args=args), GrantsUnavailable)
         return bool(made == 1)
 
     async def tell(self, grant_ids: Sequence[bytes]) -> None:
         """Tell every hub, this one too."""
         for grant_id in grant_ids:
             message = grant_id + self._mac(b"", grant_id)
-            await self._asked(partial(self._redis.publish, self._channel(), message))
+            await asked(self._redis.publish(self._channel(), message), GrantsUnavailable)
 
     async def follow(self, on_revoked: Callable[[bytes], None]) -> None:
         """Tell for ever, through any loss of connection, what was revoked."""
@@ -140,14 +140,3 @@ class RedisGrants:
 
     def _mac(self, wallet: bytes, data: bytes) -> bytes:
         return hmac.digest(self._fleet_key, b"grants" + wallet + data, "sha256")[:_MAC_BYTES]
-
-    async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """Return Redis' answer; GrantsUnavailable for any failure, whose outcome is unknown."""
-        try:
-            async with patience(COMMAND_TIMEOUT_S):
-                found = await ask()
-        except (RedisError, OSError, TimeoutError) as error:
-            stop_if_cancelled()
-            raise GrantsUnavailable(f"Redis: {error or type(error).__name__}") from error
-        stop_if_cancelled()
-        return found

@@ -4,14 +4,13 @@ The lease belongs to one payment journal. A hub elsewhere, with another journal,
 idempotency keys of this one, so it is never granted there.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from collections.abc import Callable
+from typing import Final
 
 from redis.asyncio import Redis
 
 from realtime_hub.adapters.redis_asking import asked
 from realtime_hub.adapters.redis_servers import TAG
-from realtime_hub.auth.ports import LogUnavailable
 from realtime_hub.clock import Clock
 from realtime_hub.pay.ports import LeaseUnavailable
 
@@ -71,11 +70,12 @@ class RedisLease:
         """See OwnerLease."""
         asked_s = self._clock.monotonic_s()
         lease, fence, journal = self._keys()
-        granted = await _asked(
+        granted: int = await asked(
             self._acquire(
                 keys=[lease, fence, journal],
                 args=[self._holder, floor, LEASE_MS, self._journal_id],
-            )
+            ),
+            LeaseUnavailable,
         )
         if granted == _OTHER_JOURNAL:
             raise LeaseUnavailable(
@@ -91,7 +91,9 @@ class RedisLease:
         """See OwnerLease."""
         asked_s = self._clock.monotonic_s()
         lease, _, _ = self._keys()
-        renewed = await _asked(self._renew(keys=[lease], args=[self._holder, LEASE_MS]))
+        renewed = await asked(
+            self._renew(keys=[lease], args=[self._holder, LEASE_MS]), LeaseUnavailable
+        )
         if renewed:
             self._hold(asked_s)
         else:
@@ -102,7 +104,7 @@ class RedisLease:
         """See OwnerLease."""
         self._ends_s = 0.0
         lease, _, _ = self._keys()
-        await _asked(self._release(keys=[lease], args=[self._holder]))
+        await asked(self._release(keys=[lease], args=[self._holder]), LeaseUnavailable)
 
     def _hold(self, asked_s: float) -> None:
         # It began to run out when Redis was asked, at the latest.
@@ -111,10 +113,3 @@ class RedisLease:
     def _keys(self) -> tuple[str, str, str]:
         names = f"{TAG}:pay:{self._network_id().hex()[:16]}"
         return f"{names}:owner", f"{names}:fence", f"{names}:journal"
-
-
-async def _asked(answer: Awaitable[object]) -> int:
-    try:
-        return cast(int, await asked(answer))
-    except LogUnavailable as error:
-        raise LeaseUnavailable(str(error)) from error

@@ -10,18 +10,17 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from realtime_hub.adapters.redis_asking import stop_if_cancelled
-from realtime_hub.adapters.redis_servers import COMMAND_TIMEOUT_S, TAG
+from realtime_hub.adapters.redis_asking import asked, stop_if_cancelled
+from realtime_hub.adapters.redis_servers import TAG
 from realtime_hub.adapters.together import Together
 from realtime_hub.clock import Entropy
-from realtime_hub.patience import patience
 from realtime_hub.session.resume import FAMILY_BYTES, Family, FamilyState
 from realtime_hub.session.resume_store import HUB_ID_BYTES, Move, Standing, StoreUnavailable
 from realtime_protocol.identity import PublicKey
@@ -99,7 +98,7 @@ class RedisResumes:
         return await self._loads.ask(key)
 
     async def _load_all(self, keys: Sequence[bytes]) -> list[Family | None]:
-        found = await _asked(self._redis.mget([self._family(key) for key in keys]))
+        found = await asked(self._redis.mget([self._family(key) for key in keys]), StoreUnavailable)
         return [self._read(key, value) for key, value in zip(keys, found, strict=True)]
 
     async def swap(self, moves: Sequence[Move]) -> list[bool]:
@@ -117,18 +116,18 @@ class RedisResumes:
             args += [self._write(move.key, move.before), self._write(move.key, move.after)]
             args += [b"" if channel is None else channel.encode(), move.key]
         keys = [self._family(move.key) for move in moves]
-        made = await _asked(self._script_swap(keys=keys, args=args))
+        made = await asked(self._script_swap(keys=keys, args=args), StoreUnavailable)
         return [one == 1 for one in made]
 
     async def renew(self, held: Sequence[tuple[bytes, PublicKey]]) -> list[Standing]:
         """Keep these families for as long again; return what stands."""
         if not held:
             return []
-        asked = self._redis.pipeline(transaction=False)
+        questions = self._redis.pipeline(transaction=False)
         for key, _ in held:
-            asked.getex(self._family(key), px=self._keep_ms)
-        asked.mget([self._ended(wallet) for _, wallet in held])
-        *families, ended = await _asked(asked.execute())
+            questions.getex(self._family(key), px=self._keep_ms)
+        questions.mget([self._ended(wallet) for _, wallet in held])
+        *families, ended = await asked(questions.execute(), StoreUnavailable)
         return [
             Standing(self._read(key, family), _stamp(stamp))
             for (key, _), family, stamp in zip(held, families, ended, strict=True)
@@ -142,7 +141,7 @@ class RedisResumes:
         return [await self._time()] * len(asking)
 
     async def _time(self) -> int:
-        seconds, microseconds = await _asked(self._redis.time())
+        seconds, microseconds = await asked(self._redis.time(), StoreUnavailable)
         return int(seconds) * 1_000 + int(microseconds) // 1_000
 
     async def ended_ms(self, wallet: PublicKey) -> int:
@@ -150,17 +149,19 @@ class RedisResumes:
         return await self._ends.ask(wallet)
 
     async def _ended_all(self, wallets: Sequence[PublicKey]) -> list[int]:
-        found = await _asked(self._redis.mget([self._ended(wallet) for wallet in wallets]))
+        found = await asked(
+            self._redis.mget([self._ended(wallet) for wallet in wallets]), StoreUnavailable
+        )
         return [_stamp(value) for value in found]
 
     async def end_all(self, wallet: PublicKey) -> int:
         """Let all of a wallet's sessions be over, and tell every hub."""
         ended_ms = await self._time()
         message = wallet + ended_ms.to_bytes(_MS_BYTES)
-        asked = self._redis.pipeline(transaction=True)
-        asked.set(self._ended(wallet), ended_ms, px=self._session_ms_max)
-        asked.publish(self._everybody(), message + self._mac(b"", message))
-        await _asked(asked.execute())
+        questions = self._redis.pipeline(transaction=True)
+        questions.set(self._ended(wallet), ended_ms, px=self._session_ms_max)
+        questions.publish(self._everybody(), message + self._mac(b"", message))
+        await asked(questions.execute(), StoreUnavailable)
         return ended_ms
 
     async def follow(
@@ -252,15 +253,3 @@ class RedisResumes:
 
 def _stamp(stamp: bytes | None) -> int:
     return 0 if stamp is None else int(stamp)
-
-
-async def _asked(answer: Awaitable[Any]) -> Any:
-    """Return Redis' answer; StoreUnavailable for any failure, whose outcome is then unknown."""
-    try:
-        async with patience(COMMAND_TIMEOUT_S):
-            found = await answer
-    except (RedisError, OSError, TimeoutError) as error:
-        stop_if_cancelled()
-        raise StoreUnavailable(f"Redis: {error or type(error).__name__}") from error
-    stop_if_cancelled()
-    return found

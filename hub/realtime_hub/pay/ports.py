@@ -201,13 +201,8 @@ class PaymentJournal(Protocol):
         ...
 
 
-class Owner(Protocol):
-    """The one process that writes the journals and broadcasts, as seen from any worker."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Why no payment is taken now, for people; None when all is well."""
-        ...
+class PaymentDoor(Protocol):
+    """Where payments are prepared, handed in and asked for, in this process or another."""
 
     async def prepare(
         self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
@@ -236,6 +231,15 @@ class Owner(Protocol):
         self, wallet: PublicKey, *, as_payer: bool, since: Position | None
     ) -> StreamRead:
         """Read a wallet's payments at one point of the stream."""
+        ...
+
+
+class Owner(PaymentDoor, Protocol):
+    """The one process that writes the journals and broadcasts, as seen from any worker."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no payment is taken now, for people; None when all is well."""
         ...
 
     async def set_trust(self, signed_tx: bytes, *, admin: PublicKey | None) -> TrustSetReply:

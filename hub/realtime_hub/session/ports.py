@@ -4,20 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from realtime_hub.auth.grants import Grant
-from realtime_hub.pay.model import Spender, StreamRead
+from realtime_hub.pay.ports import PaymentDoor
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
     Intent,
     LoginRequest,
-    PaymentStatus,
-    PayReply,
-    PayRequest,
     Position,
-    PrepareReply,
-    PrepareRequest,
     Quote,
-    SpendGetReply,
     Trust,
     TrustChanged,
     TrustSetReply,
@@ -248,41 +242,13 @@ class SessionQuotes(Protocol):
         ...
 
 
-class SessionPayments(Protocol):
-    """What sessions need of the payments."""
+class SessionPayments(PaymentDoor, Protocol):
+    """What sessions need of the payments.
 
-    async def prepare(
-        self, payer: PublicKey, request: PrepareRequest, *, spends_from: Sequence[PublicKey] = ()
-    ) -> PrepareReply:
-        """Return the transaction to sign, from the payer or a wallet that it *spends_from*."""
-        ...
-
-    async def pay(
-        self, payer: PublicKey, request: PayRequest, *, spender: Spender | None = None
-    ) -> PayReply:
-        """Take a signed transaction; it is durable once this returns.
-
-        *spender*: for whom the payer, a spending wallet, pays.
-        """
-        ...
-
-    async def spent(self, payer: PublicKey, spender: Spender) -> SpendGetReply:
-        """Return what was spent of what was signed for a spending wallet, and what it holds."""
-        ...
-
-    async def get(self, wallet: PublicKey, payment_id: bytes) -> PaymentStatus:
-        """Return where a payment of this wallet stands."""
-        ...
+    `read_stream` reads at no point before `position`: whoever wants no hole holds changes before
+    it asks.
+    """
 
     def position(self) -> Position:
         """Return up to where changes were delivered here; RequestError before that is known."""
-        ...
-
-    async def read_stream(
-        self, wallet: PublicKey, *, as_payer: bool, since: Position | None
-    ) -> StreamRead:
-        """Read what a wallet pays, or what is paid to it, at one point of the stream.
-
-        The point isn't before `position`. Whoever wants no hole holds changes before it asks.
-        """
         ...

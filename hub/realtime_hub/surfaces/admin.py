@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final, Protocol
 
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
@@ -18,9 +18,7 @@ from starlette.routing import Route
 from realtime_hub.readiness import Readiness
 from realtime_hub.session.directory import PAGE_MAX
 from realtime_hub.surfaces.problems import (
-    handle_http_error,
-    handle_request_error,
-    handle_unexpected,
+    ERROR_HANDLERS,
     json_response,
     read_json,
 )
@@ -93,12 +91,6 @@ class TrustSetBody(Struct, forbid_unknown_fields=True):
 def build_admin_app(context: AdminContext) -> Starlette:
     """Build the ASGI application of the administrator's port."""
     routes = _AdminRoutes(context)
-    # Starlette types handlers by Exception; each of ours says what it takes.
-    handlers: Any = {
-        RequestError: handle_request_error,
-        HTTPException: handle_http_error,
-        Exception: handle_unexpected,
-    }
     return Starlette(
         routes=[
             Route("/metrics", routes.metrics, methods=["GET"]),
@@ -109,7 +101,7 @@ def build_admin_app(context: AdminContext) -> Starlette:
             *context.further,
             Route("/readyz", routes.ready, methods=["GET"]),
         ],
-        exception_handlers=handlers,
+        exception_handlers=ERROR_HANDLERS,
         middleware=LOOPBACK_ONLY,
     )
 

@@ -22,9 +22,7 @@ from realtime_hub.surfaces.admin import LOOPBACK_ONLY, page_of
 from realtime_hub.surfaces.coverage_admin import add_up
 from realtime_hub.surfaces.problems import (
     BODY_BYTES_MAX,
-    handle_http_error,
-    handle_request_error,
-    handle_unexpected,
+    ERROR_HANDLERS,
     json_response,
 )
 from realtime_hub.worker_metrics import merge_expositions
@@ -59,11 +57,6 @@ class FleetContext:
 def build_fleet_admin_app(context: FleetContext, client: httpx.AsyncClient) -> Starlette:
     """Build the ASGI application; it reaches the workers through *client*."""
     routes = _FleetRoutes(context, client)
-    handlers: Any = {
-        RequestError: handle_request_error,
-        HTTPException: handle_http_error,
-        Exception: handle_unexpected,
-    }
     return Starlette(
         routes=[
             Route("/metrics", routes.metrics, methods=["GET"]),
@@ -76,7 +69,7 @@ def build_fleet_admin_app(context: FleetContext, client: httpx.AsyncClient) -> S
             Route("/admin/v1/revocations/{log_seq}", routes.revocation, methods=["GET"]),
             Route("/admin/v1/{rest:path}", routes.forward, methods=["GET", "POST", "DELETE"]),
         ],
-        exception_handlers=handlers,
+        exception_handlers=ERROR_HANDLERS,
         middleware=LOOPBACK_ONLY,
     )
 

@@ -1,8 +1,9 @@
 """Errors over HTTP: RFC 9457 problem+json with the session protocol's codes."""
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -85,6 +86,15 @@ async def handle_http_error(_request: Request, error: Exception) -> Response:
         media_type="application/problem+json",
         headers=getattr(error, "headers", None),
     )
+
+
+# Starlette types handlers by Exception; each of ours says what it takes.
+ERROR_HANDLERS: Final[Any] = {
+    RequestError: handle_request_error,
+    HTTPException: handle_http_error,
+    Exception: handle_unexpected,
+}
+"""For each of the hub's applications."""
 
 
 BODY_BYTES_MAX: Final = 16_384

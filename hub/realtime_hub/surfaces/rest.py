@@ -3,11 +3,10 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final, Protocol
 
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -20,9 +19,7 @@ from realtime_hub.auth.model import VerifiedWallet
 from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.callers import Caller, bearer_of, keyed_caller, plain_caller
 from realtime_hub.surfaces.problems import (
-    handle_http_error,
-    handle_request_error,
-    handle_unexpected,
+    ERROR_HANDLERS,
     json_response,
     read_json,
 )
@@ -118,12 +115,6 @@ class VerifyBody(Struct, forbid_unknown_fields=True):
 def build_rest_app(context: RestContext) -> Starlette:
     """Build the ASGI application of the public port."""
     routes = _RestRoutes(context)
-    # Starlette types handlers by Exception; each of ours says what it takes.
-    handlers: Any = {
-        RequestError: handle_request_error,
-        HTTPException: handle_http_error,
-        Exception: handle_unexpected,
-    }
     return Starlette(
         routes=[
             Route(f"{REST_PREFIX}/challenge", routes.challenge, methods=["POST"]),
@@ -134,7 +125,7 @@ def build_rest_app(context: RestContext) -> Starlette:
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
         ],
-        exception_handlers=handlers,
+        exception_handlers=ERROR_HANDLERS,
         middleware=[
             Middleware(
                 CORSMiddleware,

@@ -85,21 +85,10 @@ class _ChainOrders:
 
 
 @dataclass(frozen=True, slots=True)
-class _RegistryOrders:
+class _RegistryOrders(_ChainOrders):
     """Orders to a registry of this hub become entries at once; ticks only limit their life."""
 
-    watcher: ChainWatcher
     registry: SqliteRegistry
-
-    @property
-    def current_tick(self) -> int:
-        """The newest tick seen."""
-        return self.watcher.current_tick
-
-    @property
-    def trouble(self) -> str | None:
-        """Why no tick can be told now."""
-        return self.watcher.trouble
 
     async def processed_tick(self, tick: int) -> ProcessedTick | None:
         """Return the orders for a tick that is past, as far as the registry took them."""
