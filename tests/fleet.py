@@ -45,13 +45,14 @@ class HubProcess:
         self.log = log
         reader, writer = os.pipe()
         processing = ["--log-file", str(log), "--ready-fd", str(writer)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "realtime_cli", "serve", *arguments, *processing],
-            pass_fds=[writer],
-            preexec_fn=before,
-            env=os.environ | _ROOMY,
-            stderr=subprocess.DEVNULL,
-        )
+        with log.with_suffix(".err").open("wb") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "realtime_cli", "serve", *arguments, *processing],
+                pass_fds=[writer],
+                preexec_fn=before,
+                env=os.environ | _ROOMY,
+                stderr=said,
+            )
         os.close(writer)
         with os.fdopen(reader) as pipe:
             line = pipe.readline()

@@ -55,7 +55,11 @@ async def run_hub(
         settings = with_bound_ports(settings, public, admin)
         clock, metrics = SystemClock(), Metrics()
         async with build_hub(settings, clock, SystemEntropy(), metrics) as hub:
-            await _serve(settings, hub, public, admin, ready)
+            try:
+                await _serve(settings, hub, public, admin, ready)
+            except Exception:
+                logger.exception("a part of the hub failed; it ends")
+                raise
 
 
 def with_bound_ports(

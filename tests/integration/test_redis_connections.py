@@ -3,9 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+import uvloop
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from realtime_hub.adapters.redis_servers import connect, primary_of
+from realtime_hub.adapters.redis_servers import connect, open_connection, primary_of
 from redis_fixture import RedisServer, running_redis
 from redis_topologies import ask, running_topology
 
@@ -49,6 +52,26 @@ async def test_a_command_under_way_ends_where_it_began_and_the_next_goes_to_the_
         assert await under_way is None
         assert await port_of(redis) == two.port
         await redis.aclose()
+
+
+def test_a_socket_that_is_closed_already_is_a_lost_connection_on_uvloop_too(tmp_path: Path) -> None:
+    async def send_into_it(url: str) -> None:
+        redis = connect(url)
+        connection = open_connection(redis)
+        await connection.connect()  # type: ignore[no-untyped-call]
+        assert connection._writer is not None
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        with pytest.raises(RedisConnectionError, match="the connection is closed"):
+            await connection.send_command("PING")
+        await connection.disconnect()
+        await redis.aclose()
+
+    with (
+        running_redis(tmp_path) as server,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(send_into_it(server.url))
 
 
 async def test_the_first_look_at_the_sentinels_finds_no_other_primary(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ A wallet's grants are one value under a MAC by the fleet's key, bound to the wal
 to Redis without that key lets nobody in. One Lua call compares and writes.
 """
 
-import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,10 +11,9 @@ from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
-from realtime_hub.adapters.redis_asking import asked, stop_if_cancelled
+from realtime_hub.adapters.redis_asking import asked
+from realtime_hub.adapters.redis_news import follow_news
 from realtime_hub.adapters.redis_servers import TAG
 from realtime_hub.auth.grant_store import GrantsUnavailable
 from realtime_hub.auth.grants import ID_BYTES, Grants
@@ -23,8 +21,6 @@ from realtime_protocol.identity import PublicKey
 
 logger = logging.getLogger(__name__)
 
-LISTEN_S: Final = 1.0
-RECONNECT_PAUSE_S: Final = 0.1
 _MAC_BYTES: Final = 16
 
 # KEYS: a wallet's. ARGV: before, after, when it may go (epoch ms); empty is absence.
@@ -87,26 +83,13 @@ class RedisGrants:
     async def follow(self, on_revoked: Callable[[bytes], None]) -> None:
         """Tell for ever, through any loss of connection, what was revoked."""
         await self._wait_ready()
-        while True:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(self._channel())
-                    await self._listen(pubsub, on_revoked)
-            except (RedisError, OSError, TimeoutError) as error:
-                stop_if_cancelled()
-                logger.warning("news of revoked keys: %s", error)
-                await asyncio.sleep(RECONNECT_PAUSE_S)
 
-    async def _listen(self, pubsub: PubSub, on_revoked: Callable[[bytes], None]) -> None:
-        while True:
-            message = await pubsub.get_message(timeout=LISTEN_S)
-            stop_if_cancelled()
-            if message is None:
-                continue
-            data: bytes = message["data"]
+        def take(_channel: bytes, data: bytes) -> None:
             grant_id, mac = data[:ID_BYTES], data[ID_BYTES:]
             if hmac.compare_digest(self._mac(b"", grant_id), mac):
                 on_revoked(grant_id)
+
+        await follow_news(self._redis, self._channel(), about="revoked keys", take=take)
 
     # What stands in Redis -----------------------------------------------------------------------
 

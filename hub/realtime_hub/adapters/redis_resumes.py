@@ -6,7 +6,6 @@ and messages carry a MAC by the fleet's key, bound to the name they stand under:
 Redis without it opens no session.
 """
 
-import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,10 +13,9 @@ from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
-from realtime_hub.adapters.redis_asking import asked, stop_if_cancelled
+from realtime_hub.adapters.redis_asking import asked
+from realtime_hub.adapters.redis_news import follow_news
 from realtime_hub.adapters.redis_servers import TAG
 from realtime_hub.adapters.together import Together
 from realtime_hub.clock import Entropy
@@ -27,10 +25,8 @@ from realtime_protocol.identity import PublicKey
 
 logger = logging.getLogger(__name__)
 
-LISTEN_S: Final = 1.0
 TOGETHER_MAX: Final = 256
 """Families, or wallets, in one call."""
-RECONNECT_PAUSE_S: Final = 0.1
 _MAC_BYTES: Final = 16
 _MS_BYTES: Final = 8
 
@@ -171,36 +167,20 @@ class RedisResumes:
     ) -> None:
         """Tell for ever, through any loss of connection, what other hubs did."""
         await self._wait_ready()
-        while True:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(self._hub(self._hub_id), self._everybody())
-                    await self._listen(pubsub, on_family, on_wallet)
-            except (RedisError, OSError, TimeoutError) as error:
-                stop_if_cancelled()
-                logger.warning("news of sessions: %s", error)
-                await asyncio.sleep(RECONNECT_PAUSE_S)
+        everybody = self._everybody()
 
-    async def _listen(
-        self,
-        pubsub: PubSub,
-        on_family: Callable[[bytes, Family | None], None],
-        on_wallet: Callable[[PublicKey, int], None],
-    ) -> None:
-        everybody = self._everybody().encode()
-        while True:
-            message = await pubsub.get_message(timeout=LISTEN_S)
-            stop_if_cancelled()
-            if message is None:
-                continue
-            data: bytes = message["data"]
-            if message["channel"] != everybody:
+        def take(channel: bytes, data: bytes) -> None:
+            if channel != everybody.encode():
                 key, value = data[:FAMILY_BYTES], data[FAMILY_BYTES:]
                 on_family(key, self._read(key, value))
-                continue
+                return
             body, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
             if hmac.compare_digest(self._mac(b"", body), mac):
                 on_wallet(PublicKey(body[:-_MS_BYTES]), int.from_bytes(body[-_MS_BYTES:]))
+
+        await follow_news(
+            self._redis, self._hub(self._hub_id), everybody, about="sessions", take=take
+        )
 
     def _told_of(self, move: Move) -> str | None:
         """Return the channel of another hub, one of whose connections loses the session."""

@@ -14,7 +14,12 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
@@ -212,7 +217,27 @@ def _primary(where: RedisUrl) -> Primary:
     return _InCluster(asking, where.addresses)
 
 
-class _PrimaryConnection(Connection):
+class _ToldWhenClosed(AbstractConnection):
+    """Fails as any lost connection does when its socket is closed already, on uvloop too."""
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """Send; RedisConnectionError when that can't be."""
+        try:
+            await super().send_packed_command(*args, **options)
+        except RuntimeError as error:
+            # What uvloop raises, of no kind that redis-py knows or that a caller would expect.
+            raise RedisConnectionError(f"the connection is closed: {error}") from error
+
+
+class _PlainConnection(_ToldWhenClosed, Connection):
+    pass
+
+
+class _TlsConnection(_ToldWhenClosed, SSLConnection):
+    pass
+
+
+class _PrimaryConnection(_PlainConnection):
     """Opened to the primary of the moment; closed when that says it isn't."""
 
     def __init__(self, *, primary: Primary, **options: Any) -> None:
@@ -248,7 +273,7 @@ class _PrimaryConnection(Connection):
             ) from error
 
 
-class _TlsPrimaryConnection(_PrimaryConnection, SSLConnection):
+class _TlsPrimaryConnection(_PrimaryConnection, _TlsConnection):
     pass
 
 
@@ -257,7 +282,7 @@ class _Asking:
 
     def __init__(self, login: dict[str, Any], *, tls: bool) -> None:
         self._options = login | _timeouts(ASK_TIMEOUT_S)
-        self._class = SSLConnection if tls else Connection
+        self._class = _TlsConnection if tls else _PlainConnection
 
     async def ask(self, address: Address, *command: str) -> Any:
         """Return the answer of the server at *address*; RedisError, OSError or TimeoutError."""
