@@ -395,7 +395,7 @@ def _assemble(parts: _Parts) -> Hub:
         AdminContext(
             trust=parts.auth,
             metrics_text=parts.metrics.exposition,
-            sessions=SessionDirectory(context.registry),
+            sessions=SessionDirectory(context.registry, parts.clock),
             readiness=readiness,
             drain=draining.set,
             further=[

@@ -3,7 +3,9 @@
 import heapq
 from typing import TYPE_CHECKING, Final
 
+from realtime_hub.clock import Clock
 from realtime_hub.session.registry import SessionRegistry
+from realtime_protocol.identity import encode_identity
 
 if TYPE_CHECKING:
     from realtime_hub.session.session import LiveSession
@@ -14,12 +16,13 @@ PAGE_MAX: Final = 256
 class SessionDirectory:
     """Looks sessions up. Connections that haven't logged in are only counted, in the metrics."""
 
-    def __init__(self, registry: "SessionRegistry[LiveSession]") -> None:
+    def __init__(self, registry: "SessionRegistry[LiveSession]", clock: Clock) -> None:
         self._registry = registry
+        self._clock = clock
 
     def page(self, *, limit: int, after: str = "") -> list[dict[str, object]]:
         """Return up to *limit* sessions, at most PAGE_MAX, whose ids follow *after*."""
-        return [session.describe() for session in self.sessions(limit=limit, after=after)]
+        return [self._describe(one) for one in self.sessions(limit=limit, after=after)]
 
     def sessions(self, *, limit: int, after: str = "") -> "list[LiveSession]":
         """Return the sessions of such a page; none whose end has begun."""
@@ -35,4 +38,21 @@ class SessionDirectory:
             {"sub": one.number, "channel": one.channel.kind.value, "wallets": len(one.wallets)}
             for one in found.subscriptions.values()
         ]
-        return {**found.describe(), "channels": channels}
+        return {**self._describe(found), "channels": channels}
+
+    def _describe(self, session: "LiveSession") -> dict[str, object]:
+        wallet = session.machine.wallet
+        queued = session.queued_by_class()
+        return {
+            "sid": session.sid,
+            "state": session.machine.state.value,
+            "wallet": None if wallet is None else encode_identity(wallet),
+            "app": None if session.app is None else session.app.name,
+            "api_key": None if session.seat is None else session.seat.key.key_id,
+            "address": session.address,
+            "age_s": session.age_ms(self._clock.monotonic_s()) / 1_000,
+            "subscriptions": len(session.subscriptions),
+            "quotes": len(session.quotes),
+            "queued_bytes": session.queued_bytes,
+            "queued": {urgency.name.lower(): size for urgency, size in queued.items()},
+        }

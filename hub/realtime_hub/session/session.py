@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from realtime_hub.apps.model import ApiKey, App
 from realtime_hub.auth.grants import Grant
-from realtime_hub.session.outbox import Outbox, Urgency
+from realtime_hub.session.delivery import Delivery
+from realtime_hub.session.outbox import Urgency
 from realtime_hub.session.owed import Owed
 from realtime_hub.session.ports import QuoteStream, Wire
 from realtime_hub.session.ready_trust import answer_together
@@ -23,7 +24,7 @@ from realtime_hub.session.subscriptions import Subscription
 from realtime_protocol.codec import Push, decode_answer, encode_push
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
 from realtime_protocol.errors import RequestError
-from realtime_protocol.identity import PublicKey, encode_identity
+from realtime_protocol.identity import PublicKey
 from realtime_protocol.login_text import LoginChallenge
 from realtime_protocol.messages import (
     Challenge,
@@ -45,11 +46,8 @@ logger = logging.getLogger(__name__)
 CLOSE_WITHIN_S: Final = 2.0
 BLOCKED_CLOSE_WITHIN_S: Final = 0.25
 DRAIN_CLOSE_WITHIN_S: Final = 0.5
-SEND_BYTES: Final = 16_384
-"""Handed to the connection at a time; what waits behind it can still be overtaken."""
 _REVOCATION: Final = Urgency.REVOCATION  # Python 3.11 looks members up in slow code of its own.
 _PAYMENT: Final = Urgency.PAYMENT
-_EVERYTHING: Final = 2**62
 _CHECKPOINT_KEY: Final = "checkpoint"
 _SERVICE: Final = "service"
 NORMAL_CLOSURE: Final = 1000
@@ -67,9 +65,9 @@ class LiveSession:
     """
 
     __slots__ = (
-        "_backbone_ok", "_checkpoint_s", "_context", "_drained_bytes", "_entered", "_long_login",
-        "_lost", "_opened_s", "_outbox", "_owed", "_pays", "_place", "_progress_s", "_reading",
-        "_serve", "_subs_made", "_tasks", "_wire", "address", "app", "barred", "by_key", "domain",
+        "_backbone_ok", "_checkpoint_s", "_context", "_delivery", "_entered", "_long_login",
+        "_lost", "_opened_s", "_owed", "_pays", "_place",
+        "_serve", "_subs_made", "_tasks", "address", "app", "barred", "by_key", "domain",
         "ended", "from_page", "grant", "machine", "quotes", "rates", "seat", "sid",
         "subscriptions",
     )  # fmt: skip
@@ -106,9 +104,8 @@ class LiveSession:
         """Whether that grant's key logged in, not the wallet."""
         self.ended = False
         self._context = context
-        self._wire = wire
         self._serve = serve
-        self._outbox = Outbox()
+        self._delivery = Delivery(wire, context.limits, now_s=now_s)
         # Most sessions never pay, and wait for nothing: what is empty isn't there.
         self._pays: ReplyFirst | None = None
         self._tasks: set[asyncio.Task[None]] | None = None
@@ -119,10 +116,7 @@ class LiveSession:
         self._place: Place | None = None
         self._owed: Owed | None = None
         self._long_login = False
-        self._reading = True
         self._opened_s = now_s
-        self._progress_s = now_s
-        self._drained_bytes = 0
         self._checkpoint_s = now_s
         self._backbone_ok = True
         """What the client was told."""
@@ -144,7 +138,7 @@ class LiveSession:
     @property
     def queued_bytes(self) -> int:
         """What waits for this client, here and in the connection."""
-        return self._outbox.bytes + self._wire.unsent_bytes
+        return self._delivery.queued_bytes
 
     # Coming in ------------------------------------------------------------------------------
 
@@ -156,7 +150,7 @@ class LiveSession:
         self._share(context.registry.addresses.shared_rate(self.address, now_s=self._opened_s))
         ttl_ms = context.limits.first_challenge_ttl_ms
         challenge = self.issue_challenge(ttl_ms)
-        self._wire.send([self.machine.open(challenge, now_s=self._opened_s)])
+        self._delivery.wire.send([self.machine.open(challenge, now_s=self._opened_s)])
 
     @property
     def frame_bytes_max(self) -> int:
@@ -174,7 +168,8 @@ class LiveSession:
         now_s = clock.monotonic_s()
         replies = answer_together(self, self._context, messages, now_s)
         if replies is not None:
-            self._reply(replies)
+            if not self._delivery.reply(replies) or self._lost is not None:
+                self.flush()
             return
         now_ms = clock.now_ms()
         machine, serve = self.machine, self._serve
@@ -191,18 +186,6 @@ class LiveSession:
                 serve(self, event)
             if machine.closing is not None:
                 self.follow_machine()
-        self.flush()
-
-    def _reply(self, replies: list[bytes]) -> None:
-        """Send replies, at once when nothing waits."""
-        wire = self._wire
-        if self._outbox.bytes or not wire.writable:
-            for reply in replies:
-                self.send(reply)
-        else:
-            wire.send(replies)
-            if wire.writable and self._reading and self._lost is None:
-                return  # There is nothing to flush and nothing to steer.
         self.flush()
 
     def receive_text(self) -> None:
@@ -231,7 +214,7 @@ class LiveSession:
         if not self.ended:
             self._watch_progress(now_s)
         if not self.ended:
-            self._wire.tick(now_s)
+            self._delivery.wire.tick(now_s)
         if self._owed is not None:
             self.settle_owed()
         if not self.ended and self.seat is not None and self.seat.is_late(now_s):
@@ -243,7 +226,7 @@ class LiveSession:
 
     def send(self, message: bytes, urgency: Urgency = Urgency.REPLY, key: Hashable = None) -> None:
         """Queue a message; it leaves with the next `flush`."""
-        if not self.ended and not self._outbox.put(urgency, message, key):
+        if not self.ended and not self._delivery.put(urgency, message, key):
             self._lose(urgency, key)
 
     def push(self, urgency: Urgency, message: bytes, key: Hashable) -> None:
@@ -255,9 +238,10 @@ class LiveSession:
             if pays.is_full:
                 self.fail(CloseCode.POSITION_LOST)
             return
-        if not self._outbox.bytes and self._wire.writable and self._reading:
+        delivery = self._delivery
+        if delivery.is_clear:
             # Nothing waits: a fan-out to thousands of clients that read needs no queue.
-            self._wire.send((message,))
+            delivery.wire.send((message,))
             return
         self.send(message, urgency, key)
         self.flush()
@@ -270,7 +254,7 @@ class LiveSession:
             self.fail(CloseCode.POSITION_LOST)
             return
         first = subscription.since
-        for message in self._outbox.drop_stream(urgency, subscription.number):
+        for message in self._delivery.drop_stream(urgency, subscription.number):
             dropped = decode_answer(message)
             if isinstance(dropped, Push):
                 first = min(first, dropped.offset)
@@ -286,21 +270,15 @@ class LiveSession:
 
     def drop(self, urgency: Urgency, key: Hashable) -> None:
         """Forget a message that waits under *key*."""
-        self._outbox.drop(urgency, key)
+        self._delivery.drop(urgency, key)
 
     def flush(self) -> None:
         """Hand over what the connection takes, the most urgent first."""
         if self.ended:
             return
-        outbox, wire = self._outbox, self._wire
-        writable = wire.writable
-        while writable and outbox.bytes:
-            wire.send(outbox.take(SEND_BYTES))
-            writable = wire.writable
-        if self._lost is not None and not outbox.bytes:
+        self._delivery.flush()
+        if self._lost is not None and not self._delivery.waiting_bytes:
             self._find_places()
-        if not (writable and self._reading):
-            self._steer_reading()
 
     def begin_pay(self) -> int:
         """A payment is being taken: its states wait for the reply."""
@@ -512,7 +490,7 @@ class LiveSession:
         if stream is None:
             return False
         stream.close()
-        self._outbox.drop(Urgency.QUOTE, number)
+        self._delivery.drop(Urgency.QUOTE, number)
         return True
 
     # Coverage -------------------------------------------------------------------------------
@@ -541,10 +519,10 @@ class LiveSession:
         if self.seat is not None:
             seen = owed.take_acknowledged(self.seat.has_all)
         else:
-            wire = self._wire
+            wire = self._delivery.wire
             handed_over = None
             behind = self._lost or any(one.held is not None for one in self.subscriptions.values())
-            if not behind and not self._outbox.holds(Urgency.REVOCATION):
+            if not behind and not self._delivery.holds(Urgency.REVOCATION):
                 handed_over = wire.drained_bytes + wire.unsent_bytes
             seen = owed.take_drained(wire.drained_bytes, handed_over)
         for log_seq in seen:
@@ -566,15 +544,13 @@ class LiveSession:
         if self.ended:
             return
         if least_urgent is not None:
-            last = self._outbox.take(_EVERYTHING, least_urgent=least_urgent)
-            if last:
-                self._wire.send(last)
+            self._delivery.send_last(least_urgent)
         self.ended = True
         self._context.counters.closed(code)
         self._tell_revocation(code, reason)
         logger.info("closing %s", code, extra={"reason": reason, "sid": self.sid})
         self._release(for_good=_ends_for_good(code))
-        self._wire.close(code, reason, within_s=within_s)
+        self._delivery.wire.close(code, reason, within_s=within_s)
 
     def _tell_revocation(self, code: int, reason: str) -> None:
         wallet = self.machine.wallet
@@ -625,27 +601,6 @@ class LiveSession:
         self._context.registry.disconnect(self)
         self._context.counters.disconnected()
 
-    def describe(self) -> dict[str, object]:
-        """Return what an administrator may see."""
-        wallet = self.machine.wallet
-        now_s = self._context.clock.monotonic_s()
-        return {
-            "sid": self.sid,
-            "state": self.machine.state.value,
-            "wallet": None if wallet is None else encode_identity(wallet),
-            "app": None if self.app is None else self.app.name,
-            "api_key": None if self.seat is None else self.seat.key.key_id,
-            "address": self.address,
-            "age_s": self.age_ms(now_s) / 1_000,
-            "subscriptions": len(self.subscriptions),
-            "quotes": len(self.quotes),
-            "queued_bytes": self.queued_bytes,
-            "queued": {
-                urgency.name.lower(): size
-                for urgency, size in self._outbox.bytes_by_class().items()
-            },
-        }
-
     def age_ms(self, now_s: float) -> int:
         """Return how long the connection has been open."""
         return round((now_s - self._opened_s) * 1_000)
@@ -653,11 +608,11 @@ class LiveSession:
     @property
     def waits(self) -> bool:
         """Whether something waits in this session's queue."""
-        return self._outbox.bytes > 0
+        return self._delivery.waiting_bytes > 0
 
     def queued_by_class(self) -> dict[Urgency, int]:
         """Return what waits in this session's queue, in bytes."""
-        return self._outbox.bytes_by_class()
+        return self._delivery.queued_by_class()
 
     def _release(self, *, for_good: bool) -> None:
         """Let go of everything but the connection itself; unless *for_good*, it may be resumed."""
@@ -679,7 +634,7 @@ class LiveSession:
         seat, self.seat = self.seat, None
         if seat is not None:
             self._context.apps.leave(seat.key)
-        self._outbox.clear()
+        self._delivery.clear()
         current = asyncio.current_task() if self._tasks else None
         for task in self._tasks or ():
             if task is not current:
@@ -690,32 +645,13 @@ class LiveSession:
             self._long_login = False
             self._context.registry.addresses.end_long_login(self.address)
 
-    def _steer_reading(self) -> None:
-        queue_max = self._context.limits.queue_bytes_max
-        queued = self.queued_bytes
-        if self._reading and queued >= queue_max:
-            self._reading = False
-            self._wire.pause_reading()
-        elif not self._reading and queued <= queue_max // 2:
-            self._reading = True
-            self._wire.resume_reading()
-
     def _watch_progress(self, now_s: float) -> None:
         """Close 4002 when something waits and nothing has drained for too long."""
-        drained = self._wire.drained_bytes
-        if drained != self._drained_bytes or not self.queued_bytes:
-            self._drained_bytes = drained
-            self._progress_s = now_s
-            return
-        age_ms = round((now_s - self._progress_s) * 1_000)
-        if age_ms < self._context.limits.write_stall_ms_max:
-            return
-        waiting = self._outbox.most_urgent
-        facts = {"queued": self.queued_bytes, "age": age_ms}
-        if waiting is not None:
-            facts["class"] = int(waiting)
-        code = CloseCode.SLOW_CONSUMER
-        self.end(int(code), close_reason(code, facts=facts), least_urgent=None)
+        delivery = self._delivery
+        stalled_ms = delivery.stalled_ms(now_s)
+        if stalled_ms and stalled_ms >= self._context.limits.write_stall_ms_max:
+            code, facts = CloseCode.SLOW_CONSUMER, delivery.stall_facts(stalled_ms)
+            self.end(int(code), close_reason(code, facts=facts), least_urgent=None)
 
     def _send_checkpoint(self, now_s: float) -> None:
         """Send one when it is time, and at once when the hub can't vouch any more, or can again."""

@@ -22,7 +22,7 @@ class AdminRequests:
     """Requests of sessions with scope admin, which the session machine has checked."""
 
     def __init__(self, context: HubContext) -> None:
-        self._directory = SessionDirectory(context.registry)
+        self._directory = SessionDirectory(context.registry, context.clock)
         self._clock = context.clock
         self._draining = context.draining
 
