@@ -112,7 +112,7 @@ class Page:
         """Return once an expression is true in the page; it is looked at 20 times a second."""
         try:
             async with asyncio.timeout(within_s):
-                while not await self.run(f"return Boolean({condition})"):  # noqa: ASYNC110
+                while not await self.run(f"return Boolean({condition})"):  # noqa: ASYNC110  (asked)
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"never true in the page: {condition}") from None
@@ -155,7 +155,7 @@ async def running_chromium(folder: Path) -> AsyncIterator[Browser]:
 async def _address(file: Path) -> str:
     """Wait for the file in which Chromium writes its port and path."""
     async with asyncio.timeout(WITHIN_S):
-        while len(lines := await asyncio.to_thread(_lines_of, file)) != 2:  # noqa: ASYNC110
+        while len(lines := await asyncio.to_thread(_lines_of, file)) != 2:  # noqa: ASYNC110  (a file)
             await asyncio.sleep(0.05)
     return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
 

@@ -147,7 +147,7 @@ def post_trust(admin_url: str, signed_tx: bytes) -> dict[str, Any]:
 
 def _exchange(request: urllib.request.Request) -> Any:
     try:
-        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310  (see above)
             return json.loads(answer.read(ANSWER_BYTES_MAX))
     except urllib.error.HTTPError as error:
         with error:

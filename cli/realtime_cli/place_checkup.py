@@ -27,7 +27,7 @@ PROBE_S_MAX: Final = 2.0
 ANSWER_BYTES_MAX: Final = 1 << 20
 FILES_BESIDE_SESSIONS: Final = 256
 """Listeners, journals, Redis, nodes, and connections that are just being accepted."""
-_ANYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_ANYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (asked, not bound)
 
 
 def check_packages() -> Iterator[Finding]:

@@ -266,7 +266,7 @@ class Story:
 
         async def active() -> None:
             # The hub has no event for those who are not logged in.
-            while await self._status(identity) != TrustStatus.ACTIVE.name:  # noqa: ASYNC110
+            while await self._status(identity) != TrustStatus.ACTIVE.name:  # noqa: ASYNC110  (asked)
                 await asyncio.sleep(_POLL_S)
 
         await _within(active(), "the wallet to be ACTIVE on chain")

@@ -91,7 +91,7 @@ async def serving(
         demo_path=settings.state_path / DEMO_NAME,
     )
     # Answers ask the server for the time spent in the tick, and the server holds the answers.
-    spent_ms: Callable[[], int] = lambda: server.spent_ms()  # noqa: E731
+    spent_ms: Callable[[], int] = lambda: server.spent_ms()  # noqa: E731  (made below)
     node = NodeServer(NodeAnswers(devnet, spent_ms=spent_ms), limits)
     server = DevnetServer(devnet, info, node, time.monotonic())
     web = _http_server(HttpAnswers(devnet, spent_ms=spent_ms))

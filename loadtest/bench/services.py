@@ -170,7 +170,7 @@ async def _ask(
 
 
 def _cpu_s(admin_url: str) -> float:
-    with urllib.request.urlopen(f"{admin_url}/metrics", timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{admin_url}/metrics", timeout=10) as answer:  # noqa: S310  (our own)
         found = _CPU.search(answer.read())
     assert found is not None
     return float(found[1])

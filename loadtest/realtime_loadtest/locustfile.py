@@ -140,7 +140,7 @@ class ReturningWallet(WalletUser):
     def cut_and_return(self) -> None:
         """Wait for the next outage, which comes at the same second for all; then come back."""
         gevent.sleep(STORM_EVERY_S - time.time() % STORM_EVERY_S)
-        self.connection.shutdown()  # type: ignore[no-untyped-call]
+        self.connection.shutdown()  # type: ignore[no-untyped-call]  # websocket-client's
         try:
             with self.timed("back after a cut"):
                 self.come_back()

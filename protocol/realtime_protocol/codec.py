@@ -116,7 +116,8 @@ _decode_error: Final = msgpack.Decoder(ErrorBody).decode
 _REQUEST_BODIES: Final[Mapping[int, msgpack.Decoder[Any]]] = {
     kind: msgpack.Decoder(bodies[0]) for kind, bodies in REQUESTS.items()
 }
-# An array of three and its first element -> what reads the whole frame.
+# An array of three and its first element -> what reads the whole frame. A type checker takes no
+# type from a table.
 _WHOLE_REQUESTS: Final[Mapping[bytes, Callable[[bytes], RequestSent[Any]]]] = {
     bytes((0x93, kind)): msgpack.Decoder(RequestSent[bodies[0]]).decode  # type: ignore[valid-type]
     for kind, bodies in REQUESTS.items()

@@ -87,9 +87,11 @@ def bent() -> list[dict[str, Any]]:
     case = next(one for one in VECTORS["cases"] if one["name"] == "in answer to a nonce")
     good = bytes.fromhex(case["signed"])
     variants = [good[:size] for size in range(1, len(good))]
-    for at in range(len(good)):
-        for mask in (0x01, 0x10, 0x80, 0xFF):
-            variants.append(good[:at] + bytes([good[at] ^ mask]) + good[at + 1 :])  # noqa: PERF401
+    variants += [
+        good[:at] + bytes([good[at] ^ mask]) + good[at + 1 :]
+        for at in range(len(good))
+        for mask in (0x01, 0x10, 0x80, 0xFF)
+    ]
     return [{**case, "signed": variant.hex()} for variant in variants]
 
 

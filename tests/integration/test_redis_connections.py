@@ -58,7 +58,7 @@ def test_a_socket_that_is_closed_already_is_a_lost_connection_on_uvloop_too(tmp_
     async def send_into_it(url: str) -> None:
         redis = connect(url)
         connection = open_connection(redis)
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
         assert connection._writer is not None
         connection._writer.transport.abort()
         await asyncio.sleep(0)

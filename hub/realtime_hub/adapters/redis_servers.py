@@ -251,12 +251,12 @@ class _PrimaryConnection(_PlainConnection):
         """
         if self.is_connected and (self.host, self.port) != await self._primary.find():
             await self.disconnect(nowait=True)
-        await super().connect()  # type: ignore[no-untyped-call]
+        await super().connect()  # type: ignore[no-untyped-call]  # redis-py's
 
     async def _connect(self) -> None:
         self.host, self.port = await self._primary.find()
         try:
-            await super()._connect()  # type: ignore[no-untyped-call]
+            await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
         except BaseException:
             self._primary.forget()
             raise
@@ -289,7 +289,7 @@ class _Asking:
         connection = self._class(host=address[0], port=address[1], **self._options)
         try:
             async with patience(ASK_TIMEOUT_S):
-                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
                 await connection.send_command(*command)
                 return await connection.read_response()
         finally:

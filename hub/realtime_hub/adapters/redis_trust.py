@@ -317,7 +317,7 @@ class RedisTrustLog:
                 await connection.disconnect(nowait=True)
 
     async def _listen(self, connection: Connection) -> None:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
         await connection.send_command(self._subscribe, self._keys().channel)
         waits_for_pong = False
         while True:

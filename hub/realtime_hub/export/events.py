@@ -19,7 +19,7 @@ from realtime_protocol.session_key import sign_bare
 
 SESSION_REVOKED: Final = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 TOKEN_CLAIMS_CHANGE: Final = (
-    "https://schemas.openid.net/secevent/caep/event-type/token-claims-change"  # noqa: S105
+    "https://schemas.openid.net/secevent/caep/event-type/token-claims-change"  # noqa: S105  (a name)
 )
 EVENT_TYPES: Final = {
     "session-revoked": SESSION_REVOKED,

@@ -65,6 +65,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
 
+    # As uvicorn's own classes have it: only sockets come.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here and owes a request."""
         super().connection_made(transport)

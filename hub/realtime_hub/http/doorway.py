@@ -44,6 +44,7 @@ class Doorway(BoundedHttp):
         self._head_bytes = 0
         self._in_head = True
 
+    # As uvicorn's own classes have it: only sockets come.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here and owes a request."""
         self.transport = transport
@@ -95,6 +96,7 @@ class Doorway(BoundedHttp):
     def _hand_over(self, upgrade: Upgrade) -> None:
         self._leave()
         session = cast(type[WebSocketTransport], self.config.ws_protocol_class)(
+            # A class that make_ws_protocol bound to its hub takes uvicorn's arguments.
             config=self.config,  # type: ignore[call-arg]
             server_state=self.server_state,
             app_state=self.app_state,

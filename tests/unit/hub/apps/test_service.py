@@ -7,7 +7,7 @@ import pytest
 from app_fakes import KEY_ID, SHOP, SHOP_DOMAIN, TOKEN, api_key, fake_apps
 from fakes import FakeClock
 from realtime_hub.apps import service
-from realtime_hub.apps.model import App, KeyScope, hash_token, key_id_of, make_token
+from realtime_hub.apps.model import ApiKey, App, KeyScope, hash_token, key_id_of, make_token
 from realtime_hub.apps.service import Apps
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -50,7 +50,9 @@ def test_a_domain_belongs_to_one_app_or_to_the_hub() -> None:
         (api_key(app="gone-from-the-settings"), TOKEN),
     ],
 )
-def test_wrong_unknown_revoked_expired_and_orphaned_keys_look_alike(key, token) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_unknown_revoked_expired_and_orphaned_keys_look_alike(
+    key: ApiKey, token: str
+) -> None:
     apps, _ = fake_apps(FakeClock(), key)
     with pytest.raises(RequestError) as refused:
         apps.authenticate(token, KeyScope.REST)
