@@ -21,6 +21,8 @@ PROGRAMS: Final = {
 # Header -> Debian's package.
 HEADERS: Final = {"sodium.h": "libsodium-dev"}
 INSTALL_S_MAX: Final = 600
+# For another apt-get that is at work, and for a mirror that drops a connection.
+WAITING: Final = ("-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3")
 
 
 def lacks_header(name: str) -> bool:
@@ -52,9 +54,11 @@ def install(packages: Sequence[str]) -> None:
         return
     print(f"Getting test tools: {line}", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in ("apt-get update", line):
+    # A run that was cut in the middle leaves packages half installed, and apt-get then refuses all.
+    mending = ("dpkg --configure -a", "apt-get --fix-broken install --yes -qq")
+    for command in (*mending, "apt-get update -qq", f"{line} -qq"):
         subprocess.run(
-            [*command.split(), "-qq"],
+            [*command.split(), *(WAITING if command.startswith("apt-get") else ())],
             env=quiet,
             stdout=subprocess.DEVNULL,
             timeout=INSTALL_S_MAX,

@@ -124,23 +124,32 @@ async def test_hubs_go_on_when_another_server_takes_over(
 
 async def test_r5_a_block_outlives_an_emptied_and_a_killed_redis(running: Fleet) -> None:
     one, two = await asyncio.to_thread(two_hubs, running)
-    victim, other = running.wallets[:2]
-    async with connect(two.url, other, reconnect=NEVER) as bystander:
+    victim, other, third = running.wallets[:3]
+    async with (
+        connect(one.url, third, reconnect=NEVER) as at_one,
+        connect(two.url, other, reconnect=NEVER) as at_two,
+    ):
+
+        async def all_told(backbone_ok: bool, *, within_s: float) -> None:
+            await asyncio.gather(
+                *(told(s, backbone_ok, within_s=within_s) for s in (at_one, at_two))
+            )
+
         async with connect(two.url, victim, reconnect=NEVER) as session:
             await asyncio.to_thread(block, running, one, victim.identity)
             closed = await asyncio.wait_for(session.wait_closed(), 5)
             assert isinstance(closed, ConnectionClosedError)
             assert closed.code == CloseCode.WALLET_BLOCKED
         ask(running.redis, "FLUSHALL")
-        await told(bystander, True, within_s=5)
+        await all_told(True, within_s=5)
         for hub in (one, two):
             assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
         running.redis.stop(signal.SIGKILL)
-        await told(bystander, False, within_s=4)
+        await all_told(False, within_s=4)
         for hub in (one, two):
             assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
         running.redis.start()
-        await told(bystander, True, within_s=5)
+        await all_told(True, within_s=5)
         for hub in (one, two):
             assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
         assert await refusal(one.url, other) is None
