@@ -293,9 +293,11 @@ class LiveSession:
         for key, message in self._pays.end(number):
             self.send(message, Urgency.PAYMENT, key)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run *work* until it is done or the session ends."""
-        task = self._context.tasks.spawn(work)
+    def spawn(
+        self, work: Coroutine[Any, Any, None], *, awaits: Coroutine[Any, Any, Any] | None = None
+    ) -> None:
+        """Run *work*, which *awaits* another, until it is done or the session ends."""
+        task = self._context.tasks.spawn(work, awaits=awaits)
         if self._tasks is None:
             self._tasks = set()
         self._tasks.add(task)

@@ -28,16 +28,30 @@ class RequestTasks:
             finally:
                 self._group = None
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start *work*; RequestError 107 while the hub starts or stops."""
-        if self._group is None:
+    def spawn(
+        self, work: Coroutine[Any, Any, None], *, awaits: Coroutine[Any, Any, Any] | None = None
+    ) -> asyncio.Task[None]:
+        """Start *work*, which *awaits* another; RequestError 107 while the hub starts or stops.
+
+        A task that is cancelled in the turn in which it was made runs none of its code: both are
+        closed then, for nobody else will.
+        """
+
+        def close(_task: asyncio.Task[None] | None = None) -> None:
             work.close()
+            if awaits is not None:
+                awaits.close()
+
+        if self._group is None:
+            close()
             raise RequestError(
                 ErrorCode.OVERLOADED,
                 "the hub is starting or stopping",
                 retry_after_ms=STOPPED_RETRY_MS,
             )
-        return self._group.create_task(_guarded(work))
+        task = self._group.create_task(_guarded(work))
+        task.add_done_callback(close)
+        return task
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> None:

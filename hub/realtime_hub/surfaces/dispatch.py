@@ -88,7 +88,7 @@ class Dispatcher:
                 session.require_rate(kind)
             outcome = self._handlers[kind](session, event.body)
             if not isinstance(outcome, Answer):
-                session.spawn(self._wait(session, event, outcome, held))
+                session.spawn(self._wait(session, event, outcome, held), awaits=outcome)
                 return
         except RequestError as error:
             self._refuse(session, event, error)

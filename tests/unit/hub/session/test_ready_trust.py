@@ -21,8 +21,6 @@ from realtime_protocol.server import MESSAGE_TOO_BIG
 from session_fakes import ALICE, BOB, CAROL, Client, FakeHub, settle
 
 GET = RequestType.TRUST_GET
-ENDS_AT_ONCE = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
-"""What a session began in the turn in which it ends is never run."""
 SLOW = Limits(requests_per_s=1, requests_burst=8)
 
 
@@ -65,7 +63,6 @@ async def test_ids_that_repeat_within_a_read_are_each_answered_when_memory_knows
         assert answers(client) == [(5, None), (5, None)]
 
 
-@ENDS_AT_ONCE
 async def test_ids_that_repeat_within_a_read_close_4500_when_the_first_has_to_wait() -> None:
     async with FakeHub().running() as hub:
         client = await hub.session()
@@ -74,7 +71,6 @@ async def test_ids_that_repeat_within_a_read_close_4500_when_the_first_has_to_wa
         assert client.wire.close_code == CloseCode.PROTOCOL_ERROR
 
 
-@ENDS_AT_ONCE
 async def test_an_id_in_flight_closes_4500_in_whatever_read_it_comes_again() -> None:
     async with FakeHub().running() as hub:
         client = await hub.session()
@@ -212,7 +208,6 @@ async def outcome(reads: list[list[bytes]], *, cold: frozenset[bytes]) -> tuple[
         return client.wire.sent, client.wire.closed, served
 
 
-@ENDS_AT_ONCE
 @pytest.mark.parametrize("seed", range(40))
 async def test_a_read_of_many_messages_gives_what_the_messages_give_one_by_one(seed: int) -> None:
     rng = random.Random(seed)
