@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "devnet": "run the simulated Qubic network alone",
     "demo": "run the whole story: log in, pay, be blocked, with times",
     "doctor": "check installation, speed and settings; say what to do (--json)",
-    "wallet": "make a wallet, show it, sign a text (new, show, sign)",
+    "wallet": "make a wallet, show it, sign a text; keys that log in for it (new, keys, ...)",
     "login": "log in and show the session; --watch follows trust changes",
     "status": "show what a hub knows of a wallet",
     "quote": "ask for a quote; --watch follows it",

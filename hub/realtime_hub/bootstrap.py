@@ -376,6 +376,7 @@ def _assemble(parts: _Parts) -> Hub:
         RestContext(
             auth=parts.auth,
             decisions=decisions,
+            grants=parts.auth.delegation,
             uri=parts.settings.uri,
             domain_without_origin=parts.settings.domain_without_origin,
             origins=parts.settings.all_origins,

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from realtime_cli.stack import StackInfo
+from realtime_client import CloseCode, ConnectionClosedError, Delegate, Wallet, connect
+from realtime_hub.surfaces.wallet_proofs import base64url, parse_key
 from realtime_protocol.decision import Decision, verify_decision
 from realtime_protocol.identity import PublicKey, encode_identity
 from realtime_protocol.messages import Scheme, TrustStatus
 from realtime_protocol.qubic.contract_abi import ChainStatus
 from realtime_protocol.schnorrq import keypair
+from realtime_protocol.session_key import Kind, sign_with_session_key
 from realtime_protocol.wallet_signatures import sign_login
 from running_stack import demo_seed, running_stack, set_trust
 
@@ -64,6 +67,20 @@ class Rest:
             "scheme": "wc",
             "signature": signature.hex(),
             "message": challenge["text"],
+            **changes,
+        }
+
+    async def signed_by(self, delegate: Delegate, **changes: Any) -> dict[str, Any]:
+        """The same, signed by a granted key."""
+        wanted = {"wallet": self.identity, "key": base64url(delegate.public_key)}
+        _, challenge = await self.post("/challenge", wanted)
+        text = challenge["text"].encode()
+        signature = sign_with_session_key(delegate.seed, Kind.LOGIN, text)
+        return {
+            "challenge_id": challenge["challenge_id"],
+            "wallet_address": self.identity,
+            "scheme": "key",
+            "signature": signature.hex(),
             **changes,
         }
 
@@ -120,6 +137,35 @@ async def test_a_wallet_verifies_once_and_its_status_is_told(tmp_path: Path) -> 
         assert (await decided(rest, answer["decision"], rest.domain)).status is TrustStatus.BLOCKED
         status, answer = await rest.get(f"/decision/{rest.identity}?audience=door-7")
         assert (await decided(rest, answer["decision"], "door-7")).status is TrustStatus.BLOCKED
+
+
+async def test_a_granted_key_is_listed_and_revoked_and_its_sessions_close(tmp_path: Path) -> None:
+    async with asyncio.timeout(60), rest_hub(tmp_path) as (rest, info):
+        wallet, delegate = Wallet.from_seed(demo_seed(info, 0)), Delegate()
+        async with connect(info.url, wallet, delegate=delegate):
+            pass
+        async with connect(info.url, wallet, delegate=delegate) as session:
+            status, answer = await rest.post("/wallet/keys/list", await rest.signed())
+            assert (status, answer["wallet"]) == (200, rest.identity)
+            [told] = answer["keys"]
+            assert parse_key(told["key"]) == delegate.public_key
+            assert told["last_used_ms"] > told["created_ms"]
+
+            by_key = await rest.signed_by(delegate)
+            status, answer = await rest.post("/wallet/keys/revoke", {**by_key, "all": True})
+            assert (status, answer["code"]) == (403, 102)
+            body = {**await rest.signed(), "key": told["key"]}
+            assert await rest.post("/wallet/keys/revoke", body) == (
+                200,
+                {"wallet": rest.identity, "revoked": 1},
+            )
+            closed = await session.wait_closed()
+            assert isinstance(closed, ConnectionClosedError)
+            assert closed.code is CloseCode.SESSION_REVOKED
+        status, answer = await rest.post("/wallet/keys/list", await rest.signed_by(delegate))
+        assert (status, answer["code"]) == (401, 204)
+        _, answer = await rest.post("/wallet/keys/list", await rest.signed())
+        assert answer["keys"] == []
 
 
 async def test_what_the_hub_verifies_is_in_its_metrics(tmp_path: Path) -> None:

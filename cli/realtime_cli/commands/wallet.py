@@ -1,13 +1,20 @@
-"""Make a wallet, show whose a seed is, sign a text."""
+"""Make a wallet, show whose a seed is, sign a text, look after the keys that log in for it."""
 
 import argparse
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from realtime_cli.errors import UsageError
+from realtime_cli.granted_keys import (
+    add_keys_arguments,
+    add_revoke_arguments,
+    revoke_keys,
+    show_keys,
+)
 from realtime_cli.running import layers_of
 from realtime_cli.seeds import add_seed_options, find_seed, write_private
 from realtime_protocol.identity import encode_identity
@@ -23,7 +30,9 @@ _DIGEST_BYTES: Final = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="new|show|sign")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="new|show|sign|keys|revoke"
+    )
     new = actions.add_parser("new", help="draw a seed into a file that only you can read")
     new.add_argument("--out", type=Path, metavar="FILE", help="default: IDENTITY.seed, shortened")
     show = actions.add_parser("show", help="print the identity and the public key")
@@ -32,11 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sign.add_argument("--text-file", type=Path, metavar="FILE", help="default: standard input")
     sign.add_argument("--scheme", default="k12", choices=sorted(_SCHEMES), help="(k12)")
     add_seed_options(sign)
+    add_keys_arguments(actions.add_parser("keys", help="show the keys that may log in for it"))
+    add_revoke_arguments(actions.add_parser("revoke", help="let a key log in no more, or none"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Do the action."""
-    return {"new": _new, "show": _show, "sign": _sign}[options.action](options)
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "new": _new,
+        "show": _show,
+        "sign": _sign,
+        "keys": show_keys,
+        "revoke": revoke_keys,
+    }
+    return actions[options.action](options)
 
 
 def _new(options: argparse.Namespace) -> int:

@@ -3,15 +3,25 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from realtime_hub.auth.login import ProvenLogin
 from realtime_protocol.login_text import LoginChallenge
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedChallenge:
-    """A challenge and the wallet that it was issued to."""
+    """A challenge, the wallet that it was issued to, and the resources that its text lists."""
 
     wallet: bytes
     challenge: LoginChallenge
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenChallenge:
+    """An issued challenge that came back signed, by the wallet or by a key that it granted."""
+
+    login: ProvenLogin
+    nonce: str
 
 
 class ChallengeStore(Protocol):

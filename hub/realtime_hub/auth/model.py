@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import Initiator, Trust, TrustChanged, TrustStatus
+from realtime_protocol.messages import Initiator, TrustChanged, TrustStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,3 @@ class TrustChange:
 
     log_seq: int
     body: TrustChanged
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedWallet:
-    """A wallet that signed an issued challenge, and the nonce of that challenge."""
-
-    trust: Trust
-    nonce: str

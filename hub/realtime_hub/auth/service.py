@@ -5,16 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
+from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge, ProvenChallenge
 from realtime_hub.auth.delegation import Delegation
 from realtime_hub.auth.grants import Grant
 from realtime_hub.auth.login import Logins, ProvenLogin
-from realtime_hub.auth.model import TrustChange, VerifiedWallet
+from realtime_hub.auth.model import TrustChange
 from realtime_hub.auth.trust import TrustBook
 from realtime_hub.clock import Clock, Entropy
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, refusal_of_wallet_key
+from realtime_protocol.login_resources import encode_key
 from realtime_protocol.login_text import LoginChallenge, build_login_text
 from realtime_protocol.messages import (
     LoginRequest,
@@ -73,8 +74,14 @@ class AuthService:
 
     async def prove(self, challenge: LoginChallenge, request: LoginRequest) -> ProvenLogin:
         """Check a login; the caller has used the nonce up before."""
+        proven = await self._prove(challenge, request)
+        if proven.by_key or proven.wallet != self._book.contract_admin:
+            return proven  # No key administers: its theft would be the fleet's.
+        return replace(proven, scopes=(*proven.scopes, "admin"))
+
+    async def _prove(self, challenge: LoginChallenge, request: LoginRequest) -> ProvenLogin:
         try:
-            proven = await self._logins.prove(
+            return await self._logins.prove(
                 challenge,
                 wallet=request.wallet,
                 scheme=request.scheme,
@@ -89,9 +96,6 @@ class AuthService:
                     ErrorCode.WALLET_BLOCKED, "the wallet is blocked, and its keys with it"
                 ) from error
             raise
-        if proven.by_key or proven.wallet != self._book.contract_admin:
-            return proven  # No key administers: its theft would be the fleet's.
-        return replace(proven, scopes=(*proven.scopes, "admin"))
 
     async def admit(self, wallet: PublicKey) -> Trust:
         """Decide whether a proven, registered wallet may stay; RequestError 108 or 206.
@@ -142,25 +146,30 @@ class AuthService:
         return trust
 
     async def issue_rest_challenge(
-        self, wallet: PublicKey, *, domain: str, uri: str
+        self, wallet: PublicKey, *, domain: str, uri: str, key: bytes | None = None
     ) -> tuple[str, str, int]:
-        """Return challenge id, text and end (epoch ms) for a caller without a session."""
+        """Return challenge id, text and end (epoch ms) for a caller without a session.
+
+        The text lists *key*, an Ed25519 key that stands for the wallet. No time stands with it: a
+        key is granted in a session, never here.
+        """
         refusal = await asyncio.to_thread(refusal_of_wallet_key, wallet)
         if refusal is not None:
             raise RequestError(ErrorCode.BAD_MESSAGE, f"this key can't log in: {refusal}")
         challenge = self._logins.issue_challenge(
             domain=domain, uri=uri, ttl_ms=REST_CHALLENGE_TTL_MS
         )
+        resources = () if key is None else (encode_key(key),)
         challenge_id = self._entropy.token(_CHALLENGE_ID_BYTES).hex()
         await self._challenges.put(
             challenge_id,
-            IssuedChallenge(wallet, challenge),
+            IssuedChallenge(wallet, challenge, resources),
             ttl_ms=challenge.expires_ms - self._clock.now_ms(),
         )
-        text = build_login_text(challenge, wallet).decode("ascii")
+        text = build_login_text(challenge, wallet, resources).decode("ascii")
         return challenge_id, text, challenge.expires_ms
 
-    async def verify_rest(
+    async def prove_rest(
         self,
         challenge_id: str,
         wallet: PublicKey,
@@ -169,8 +178,8 @@ class AuthService:
         signature: bytes,
         domain: str,
         message: str | None = None,
-    ) -> VerifiedWallet:
-        """Check a signature over an issued challenge, once; return the wallet's trust.
+    ) -> ProvenChallenge:
+        """Check a signature over an issued challenge, once; RequestError as of a login, and 201.
 
         *message*, where given, is compared byte for byte with the hub's own text.
         """
@@ -187,13 +196,14 @@ class AuthService:
             raise RequestError(
                 ErrorCode.BAD_SIGNATURE, "the challenge was issued to another wallet"
             )
-        if message is not None and message.encode() != build_login_text(issued.challenge, wallet):
+        resources = list(issued.resources)
+        if message is not None and message.encode() != build_login_text(
+            issued.challenge, wallet, resources
+        ):
             raise RequestError(ErrorCode.BAD_SIGNATURE, "message is not the challenge's text")
-        await self._logins.prove(
-            issued.challenge, wallet=wallet, scheme=scheme, signature=signature
-        )
-        [trust] = await self._book.get([wallet])
-        return VerifiedWallet(trust, issued.challenge.nonce)
+        login = LoginRequest(scheme, wallet, signature, resources)
+        proven = await self._prove(issued.challenge, login)
+        return ProvenChallenge(proven, issued.challenge.nonce)
 
     # Trust ----------------------------------------------------------------------------------
 

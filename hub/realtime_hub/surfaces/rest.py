@@ -1,11 +1,10 @@
 """REST for backends and devices: challenge, verify, status, decision, health."""
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Protocol
+from typing import Protocol
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -15,7 +14,6 @@ from starlette.routing import Route
 
 from realtime_hub.apps.service import Apps
 from realtime_hub.auth.decisions import SignedDecision
-from realtime_hub.auth.model import VerifiedWallet
 from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.callers import Caller, bearer_of, keyed_caller, plain_caller
 from realtime_hub.surfaces.problems import (
@@ -23,36 +21,30 @@ from realtime_hub.surfaces.problems import (
     json_response,
     read_json,
 )
+from realtime_hub.surfaces.wallet_keys import RestGrants, wallet_key_routes
+from realtime_hub.surfaces.wallet_proofs import (
+    ChallengeProver,
+    KeyText,
+    ProofBody,
+    base64url,
+    check_proof,
+    parse_key,
+    parse_wallet,
+)
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
-from realtime_protocol.identity import PublicKey, encode_identity, parse_identity
-from realtime_protocol.messages import Scheme, Trust, TrustReason
+from realtime_protocol.identity import PublicKey, encode_identity
+from realtime_protocol.messages import Trust, TrustReason
 from realtime_protocol.versions import REST_PREFIX
-from realtime_protocol.wallet_signatures import parse_signature_text
-
-_SCHEMES: Final = {"wc": Scheme.WC, "k12": Scheme.K12, "raw": Scheme.RAW}
 
 
-class RestAuth(Protocol):
+class RestAuth(ChallengeProver, Protocol):
     """What REST needs of TurboAuth."""
 
     async def issue_rest_challenge(
-        self, wallet: PublicKey, *, domain: str, uri: str
+        self, wallet: PublicKey, *, domain: str, uri: str, key: bytes | None
     ) -> tuple[str, str, int]:
         """Return challenge id, text to sign, and its end in epoch ms."""
-        ...
-
-    async def verify_rest(
-        self,
-        challenge_id: str,
-        wallet: PublicKey,
-        *,
-        scheme: Scheme,
-        signature: bytes,
-        domain: str,
-        message: str | None,
-    ) -> VerifiedWallet:
-        """Check the signature over the challenge's text, once; raise RequestError."""
         ...
 
     async def get(self, wallets: list[PublicKey]) -> list[Trust]:
@@ -81,6 +73,7 @@ class RestContext:
 
     auth: RestAuth
     decisions: RestDecisions
+    grants: RestGrants
     uri: str
     domain_without_origin: str | None
     origins: Mapping[str, str]
@@ -97,19 +90,8 @@ class ChallengeBody(Struct, forbid_unknown_fields=True):
 
     wallet: str
     domain: str | None = None
-
-
-class VerifyBody(Struct, forbid_unknown_fields=True):
-    """POST /verify. *signature* is text in one of the formats that wallets return."""
-
-    challenge_id: Annotated[str, Meta(max_length=64)]
-    wallet_address: str
-    scheme: str
-    signature: Annotated[str, Meta(max_length=4096)]
-    domain: str | None = None
-    """The challenge's, where the API key's app has several."""
-    message: Annotated[str, Meta(max_length=1024)] | None = None
-    """The text that was signed. It may be left out; given, it must be the hub's to the byte."""
+    key: KeyText | None = None
+    """The Ed25519 key that stands for the wallet: the text lists it, and it may sign (`key`)."""
 
 
 def build_rest_app(context: RestContext) -> Starlette:
@@ -121,6 +103,7 @@ def build_rest_app(context: RestContext) -> Starlette:
             Route(f"{REST_PREFIX}/verify", routes.verify, methods=["POST"]),
             Route(f"{REST_PREFIX}/status/{{wallet}}", routes.status, methods=["GET"]),
             Route(f"{REST_PREFIX}/decision/{{wallet}}", routes.decision, methods=["GET"]),
+            *wallet_key_routes(context.auth, context.grants, routes.admit),
             *context.further,
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
@@ -146,40 +129,40 @@ class _RestRoutes:
 
     async def challenge(self, request: Request) -> Response:
         """Issue the text that the wallet signs."""
-        caller = self._admit(request)
+        caller = self.admit(request)
         body = await read_json(request, ChallengeBody)
-        domain = caller.choose_domain(body.domain)
         challenge_id, text, expires_ms = await self._context.auth.issue_rest_challenge(
-            _parse_wallet(body.wallet), domain=domain, uri=self._context.uri
+            parse_wallet(body.wallet),
+            domain=caller.choose_domain(body.domain),
+            uri=self._context.uri,
+            key=None if body.key is None else parse_key(body.key),
         )
         return json_response({"challenge_id": challenge_id, "text": text, "expires_ms": expires_ms})
 
     async def verify(self, request: Request) -> Response:
         """Check a signed challenge; the answer is the wallet's trust, and a decision on it.
 
+        It tells whether a granted key signed, and what it was granted: less than all, maybe.
         The decision names the challenge's nonce, and its domain as the audience. It is null while
         the wallet's trust can't be vouched for.
         """
-        caller = self._admit(request)
-        body = await read_json(request, VerifyBody)
-        scheme = _SCHEMES.get(body.scheme)
-        if scheme is None:
-            raise RequestError(
-                ErrorCode.UNSUPPORTED_SCHEME, f"scheme {body.scheme!r}; send wc, k12 or raw"
-            )
-        wallet = _parse_wallet(body.wallet_address)
+        caller = self.admit(request)
+        body = await read_json(request, ProofBody)
+        proven = await check_proof(self._context.auth, caller, body)
+        wallet = proven.login.wallet
+        [known] = await self._context.auth.get([wallet])
+        trust = caller.see(wallet, known)
         domain = caller.choose_domain(body.domain)
-        verified = await self._context.auth.verify_rest(
-            body.challenge_id,
-            wallet,
-            scheme=scheme,
-            signature=_parse_signature(body.signature),
-            domain=domain,
-            message=body.message,
+        decision = await self._decide(wallet, domain, proven.nonce, caller)
+        return json_response(
+            {
+                "valid": True,
+                **describe_trust(wallet, trust),
+                "by_key": proven.login.by_key,
+                "scopes": proven.login.scopes,
+                "decision": decision,
+            }
         )
-        trust = caller.see(wallet, verified.trust)
-        decision = await self._decide(wallet, domain, verified.nonce, caller)
-        return json_response({"valid": True, **describe_trust(wallet, trust), "decision": decision})
 
     async def _decide(
         self, wallet: PublicKey, domain: str, nonce: str, caller: Caller
@@ -192,12 +175,12 @@ class _RestRoutes:
             if error.code is not ErrorCode.BACKBONE_UNAVAILABLE:
                 raise
             return None
-        return _base64url(issued.signed)
+        return base64url(issued.signed)
 
     async def decision(self, request: Request) -> Response:
         """Sign what is known of a wallet, for the audience that is named."""
-        caller = self._admit(request)
-        wallet = _parse_wallet(request.path_params["wallet"])
+        caller = self.admit(request)
+        wallet = parse_wallet(request.path_params["wallet"])
         audience = request.query_params.get("audience")
         if audience is None:
             raise RequestError(
@@ -214,14 +197,14 @@ class _RestRoutes:
                 "fresh_until_ms": told.fresh_until_ms,
                 "stale_until_ms": told.stale_until_ms,
                 "key_id": told.key_id.hex(),
-                "decision": _base64url(issued.signed),
+                "decision": base64url(issued.signed),
             }
         )
 
     async def status(self, request: Request) -> Response:
         """Tell what is known of a wallet."""
-        caller = self._admit(request)
-        wallet = _parse_wallet(request.path_params["wallet"])
+        caller = self.admit(request)
+        wallet = parse_wallet(request.path_params["wallet"])
         [trust] = await self._context.auth.get([wallet])
         return json_response(describe_trust(wallet, caller.see(wallet, trust)))
 
@@ -235,7 +218,7 @@ class _RestRoutes:
         body = {"ready": readiness.ready, "parts": dict(readiness.parts)}
         return json_response(body, 200 if readiness.ready else 503)
 
-    def _admit(self, request: Request) -> Caller:
+    def admit(self, request: Request) -> Caller:
         """Count the request and tell who asks; RequestError 101, 102 or 106."""
         context = self._context
         token = bearer_of(request)
@@ -269,21 +252,3 @@ def _reason_name(reason: int) -> str:
         return TrustReason(reason).name.lower()
     except ValueError:
         return str(reason)
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _parse_wallet(text: str) -> PublicKey:
-    try:
-        return parse_identity(text)
-    except ValueError as error:
-        raise RequestError(ErrorCode.BAD_MESSAGE, f"wallet: {error}") from error
-
-
-def _parse_signature(text: str) -> bytes:
-    try:
-        return parse_signature_text(text)
-    except ValueError as error:
-        raise RequestError(ErrorCode.BAD_MESSAGE, f"signature: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime_cli.main import main
-from realtime_client import PaymentState, TrustStatus
+from realtime_client import Delegate, PaymentState, TrustStatus, Wallet, connect
 from realtime_client.fake_hub import FakeHub
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
@@ -99,3 +99,34 @@ def test_an_amount_out_of_bounds_is_refused_before_anything_is_sent(
     assert main(["pay", "--url", hub.url, "--to", PAYEE, f"--amount={amount}"]) == 2
     assert f"amount_qu {amount} is not in" in capsys.readouterr().err
     assert hub.logins == 0
+
+
+async def granted(hub: FakeHub) -> str:
+    """Have the wallet let a key log in; return the key as people see it."""
+    delegate = Delegate()
+    async with connect(hub.url, Wallet.from_seed("s" * 55), delegate=delegate, scopes=["trust"]):
+        return delegate.public_key.hex()
+
+
+def test_the_keys_that_log_in_for_a_wallet_are_shown_and_revoked(
+    hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = (asyncio.run(granted(hub)) for _ in range(3))
+    assert main(["wallet", "keys", "--url", hub.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [first, second, third]
+    assert lines[1].startswith("  may trust at ")
+    assert main(["wallet", "revoke", second, "--url", hub.url]) == 0
+    assert main(["wallet", "revoke", second, "--url", hub.url]) == 1
+    assert main(["wallet", "revoke", "--all", "--url", hub.url]) == 0
+    assert capsys.readouterr().out == "1 revoked\n0 revoked\n2 revoked\n"
+    assert main(["wallet", "keys", "--url", hub.url]) == 0
+    assert capsys.readouterr().out == "no key may log in for this wallet\n"
+
+
+@pytest.mark.parametrize("key", ["", "zz", "ab" * 31])
+def test_a_key_to_revoke_that_is_none_is_refused_before_anything_is_asked(
+    key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["wallet", "revoke", key, "--url", "ws://127.0.0.1:1/v1"]) == 2
+    assert "64 hex digits" in capsys.readouterr().err

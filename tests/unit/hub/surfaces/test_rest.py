@@ -9,10 +9,13 @@ import pytest
 
 from app_fakes import SHOP, TOKEN, api_key, fake_apps
 from asgi import Answer, call
-from fakes import FakeClock
+from fakes import FakeClock, SeededEntropy
+from realtime_hub.adapters.memory_grants import MemoryGrants
 from realtime_hub.apps.service import Apps
+from realtime_hub.auth.challenges import ProvenChallenge
 from realtime_hub.auth.decisions import SignedDecision
-from realtime_hub.auth.model import VerifiedWallet
+from realtime_hub.auth.delegation import Delegation
+from realtime_hub.auth.login import ProvenLogin
 from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.rest import RestContext, build_rest_app
 from realtime_protocol.codes import ErrorCode
@@ -42,12 +45,12 @@ class FakeAuth:
         self.answer = TRUST
 
     async def issue_rest_challenge(
-        self, wallet: PublicKey, *, domain: str, uri: str
+        self, wallet: PublicKey, *, domain: str, uri: str, key: bytes | None
     ) -> tuple[str, str, int]:
         self.asked.append(("challenge", wallet, domain, uri))
         return "id-1", "text", 1_764_000_010_000
 
-    async def verify_rest(
+    async def prove_rest(
         self,
         challenge_id: str,
         wallet: PublicKey,
@@ -56,11 +59,11 @@ class FakeAuth:
         signature: bytes,
         domain: str,
         message: str | None,
-    ) -> VerifiedWallet:
+    ) -> ProvenChallenge:
         self.asked.append(("verify", challenge_id, wallet, scheme, signature, domain, message))
         if self.refusal:
             raise self.refusal
-        return VerifiedWallet(TRUST, "nonce-1")
+        return ProvenChallenge(ProvenLogin(wallet, ("trust",), 2), "nonce-1")
 
     async def get(self, wallets: list[PublicKey]) -> list[Trust]:
         if self.refusal:
@@ -123,6 +126,7 @@ def app(auth: FakeAuth, decisions: FakeDecisions, apps: Apps) -> Any:
         RestContext(
             auth=auth,
             decisions=decisions,
+            grants=Delegation(MemoryGrants(), clock=FakeClock(), entropy=SeededEntropy()),
             uri="ws://127.0.0.1:8080/v1",
             domain_without_origin="127.0.0.1:8080",
             origins={"https://app.example": "app.example"},
