@@ -48,7 +48,7 @@ async def test_r5_an_emptied_redis_leaves_no_stale_active(server: RedisServer) -
         # The block is never listed as a change: only reading again can find it.
         source.records[ALICE] = record(ALICE, status=BLOCKED, sequence=3)
         ask(server, "FLUSHALL")
-        await eventually(lambda: one.doubts == two.doubts == 1)
+        await eventually(lambda: one.doubts and two.doubts)
         for hub in (one, two):
             assert (await hub.ask(ALICE)).status is BLOCKED
             assert (await hub.ask(BOB)).tier in (TrustTier.L2, TrustTier.L3)
@@ -68,9 +68,9 @@ async def test_r5_every_wallet_is_read_again(server: RedisServer) -> None:
     async with running_book(server.url, source) as hub:
         for start in range(0, len(every), 1_000):
             await hub.book.get(every[start : start + 1_000])
-        reads = len(source.reads)
+        reads, doubts = len(source.reads), hub.doubts
         ask(server, "FLUSHALL")
-        await eventually(lambda: hub.doubts == 1)
+        await eventually(lambda: hub.doubts > doubts)
         assert hub.book.peek(every[:1]) is None
         for start in range(0, len(every), 1_000):
             answers = await hub.book.get(every[start : start + 1_000])

@@ -499,8 +499,16 @@ class LiveSession:
 
     def owe(self, log_seq: int) -> None:
         """The session was just sent a revocation: note it until the client has it."""
-        self._context.coverage.owed(log_seq)
+        coverage = self._context.coverage
+        coverage.owed(log_seq)
         if self._owed is None:
+            if (
+                self.seat is None
+                and self._is_handed_over()
+                and not self._delivery.wire.unsent_bytes
+            ):
+                coverage.seen(log_seq)  # The system took it at once, as it mostly does.
+                return
             self._owed = Owed()
         self._owed.add(log_seq)
         self.settle_owed()
@@ -523,14 +531,22 @@ class LiveSession:
         else:
             wire = self._delivery.wire
             handed_over = None
-            behind = self._lost or any(one.held is not None for one in self.subscriptions.values())
-            if not behind and not self._delivery.holds(Urgency.REVOCATION):
+            if self._is_handed_over():
                 handed_over = wire.drained_bytes + wire.unsent_bytes
             seen = owed.take_drained(wire.drained_bytes, handed_over)
         for log_seq in seen:
             self._context.coverage.seen(log_seq)
         if not owed:
             self._owed = None  # Most sessions owe nothing most of the time.
+
+    def _is_handed_over(self) -> bool:
+        """Whether no change of trust waits here: all were handed to the connection."""
+        if self._lost or self._delivery.holds(Urgency.REVOCATION):
+            return False
+        for subscription in self.subscriptions.values():  # noqa: SIM110  (all() costs three times as much)
+            if subscription.held is not None:
+                return False
+        return True
 
     # Ending ---------------------------------------------------------------------------------
 

@@ -18,10 +18,27 @@ static const uint64_t TRICKLE_EVERY_NS = 250000000;
 static const uint64_t SLOWLORIS_EVERY_NS = 200000000;
 static const char SLOW_UPGRADE[] = "GET /v1 HTTP/1.1\r\nHost: bench\r\nX-Slow: ";
 
-void hostile_begin(struct session *session, enum kind kind)
+static uint64_t period_ns(enum kind kind)
+{
+    switch (kind) {
+    case STALLED:
+        return STALLED_ASKS_EVERY_NS;
+    case TRICKLING:
+        return TRICKLE_EVERY_NS;
+    case SLOWLORIS:
+        return SLOWLORIS_EVERY_NS;
+    default:
+        return 0;
+    }
+}
+
+/* Strangers don't keep time with each other, and all at once they would be a burst of this process,
+ * which has to see the others' answers meanwhile: each begins at its own part of the period. */
+void hostile_begin(struct session *session, enum kind kind, uint32_t number, uint32_t count)
 {
     session->kind = kind;
-    session->began_ns = session->due_ns = now_ns();
+    session->began_ns = now_ns();
+    session->due_ns = session->began_ns + period_ns(kind) * number / count;
     session->kind_sent_bytes = 0;
     if (kind == STALLED || kind == TRICKLING) {
         int size = RECEIVE_BUFFER_BYTES;
@@ -74,7 +91,7 @@ static void ask_much(struct session *session)
 static void stall(struct session *session, uint64_t now)
 {
     if (session->due_ns <= now) {
-        session->due_ns = now + STALLED_ASKS_EVERY_NS;
+        session->due_ns += STALLED_ASKS_EVERY_NS;
         ask_much(session);
     }
 }
@@ -114,7 +131,7 @@ static void trickle(struct session *session, uint64_t now)
     if (session->due_ns > now) {
         return;
     }
-    session->due_ns = now + TRICKLE_EVERY_NS;
+    session->due_ns += TRICKLE_EVERY_NS;
     ssize_t got = recv(session->fd, drop, sizeof drop, 0);
     if (got == 0 || (got < 0 && errno != EAGAIN)) {
         session_end(session, 0);
@@ -129,7 +146,7 @@ static void slow_upgrade(struct session *session, uint64_t now)
     if (session->due_ns > now || session->state != UPGRADING) {
         return;
     }
-    session->due_ns = now + SLOWLORIS_EVERY_NS;
+    session->due_ns += SLOWLORIS_EVERY_NS;
     size_t at = session->kind_sent_bytes++;
     const char *byte = at < sizeof SLOW_UPGRADE - 1 ? SLOW_UPGRADE + at : "x";
     session_send_raw(session, (const uint8_t *)byte, 1);

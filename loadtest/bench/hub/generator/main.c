@@ -397,10 +397,16 @@ static void do_become(char **words)
     uint8_t group = group_number(words[1]);
     for (unsigned kind = STALLED; kind <= DEAF; kind++) {
         if (words[2] && !strcmp(words[2], names[kind])) {
+            uint32_t count = 0;
+            uint32_t begun = 0;
+            EACH(session, group)
+            {
+                count += session->state == OPEN;
+            }
             EACH(session, group)
             {
                 if (session->state == OPEN) {
-                    hostile_begin(session, (enum kind)kind);
+                    hostile_begin(session, (enum kind)kind, begun++, count);
                 }
             }
             loop_clock();
@@ -415,10 +421,12 @@ static void do_become(char **words)
 static void do_slowloris(char **words)
 {
     uint8_t group = group_number(words[1]);
-    for (uint64_t left = number(words[2]); left; left--) {
+    uint32_t count = (uint32_t)number(words[2]);
+    for (uint32_t begun = 0; begun < count; begun++) {
         struct session *session = session_new(group);
         session->kind = SLOWLORIS;
         session_connect(session, false);
+        hostile_begin(session, SLOWLORIS, begun, count);
     }
     loop_clock();
     printf("{}\n");

@@ -253,7 +253,6 @@ static void connected(struct session *session)
     session->state = UPGRADING;
     session_watch(session);
     if (session->kind == SLOWLORIS) {
-        session->due_ns = now_ns();
         return;
     }
     session_send_raw(session, (const uint8_t *)UPGRADE, sizeof UPGRADE - 1);

@@ -107,7 +107,7 @@ void take_message(struct session *session, const uint8_t *data, size_t size);
 void pace_due(struct session *session, uint64_t now);
 
 /* hostile.c */
-void hostile_begin(struct session *session, enum kind kind);
+void hostile_begin(struct session *session, enum kind kind, uint32_t number, uint32_t count);
 void hostile_turn(struct session *session, uint64_t now);
 
 /* signer.c: the process that signs for wallets */
