@@ -11,12 +11,14 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-# Program -> Debian's package.
+# Program -> Debian's packages.
 PROGRAMS: Final = {
     "clang": "clang",
     "valgrind": "valgrind",
     "chromium": "chromium",
     "go": "golang-go",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "qemu-aarch64-static": "qemu-user-static",
 }
 # Header -> Debian's package.
 HEADERS: Final = {"sodium.h": "libsodium-dev"}

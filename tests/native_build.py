@@ -20,6 +20,8 @@ _COPY: Final = os.environ.get("NATIVE_SOURCES")
 NATIVE: Final = Path(_COPY or Path(__file__).parents[1] / "protocol" / "native")
 IFMA: Final = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma")
 IFMA_PATTERN: Final = "*_ifma.c"
+AARCH64_GCC: Final = "aarch64-linux-gnu-gcc"
+PACKAGES: Final = {AARCH64_GCC: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"}
 WARNINGS: Final = (
     ("-std=c11", "-w")
     if _COPY
@@ -47,7 +49,8 @@ def has_ifma() -> bool:
 
 def find_compiler(name: str) -> str:
     """Return a compiler's path; fail with the line that installs one."""
-    return shutil.which(name) or pytest.fail(f"{name} not found: apt-get install gcc clang")
+    package = PACKAGES.get(name, name)
+    return shutil.which(name) or pytest.fail(f"{name} not found: apt-get install {package}")
 
 
 def build(
@@ -98,8 +101,8 @@ def build_core(
     link: Sequence[str] = (),
     compiler: str = "gcc",
 ) -> Path:
-    """Compile *sources* with the whole core but the module, with the paths that can run here."""
-    lanes = ("-DREALTIME_HAS_IFMA=1",) if has_ifma() else ()
+    """Compile *sources* with the whole core but the module, with the paths that can run there."""
+    lanes = ("-DREALTIME_HAS_IFMA=1",) if has_ifma() and compiler != AARCH64_GCC else ()
     core = sorted(path for path in NATIVE.glob("*.c") if path.name != "module.c")
     chosen = [each for each in core if lanes or not each.match(IFMA_PATTERN)]
     link = ["-pthread", *link]
