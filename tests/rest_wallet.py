@@ -1,7 +1,9 @@
 """The REST surface over a real TurboAuth in memory, and a wallet with granted keys that uses it."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from app_fakes import api_key, fake_apps
@@ -26,6 +28,7 @@ from realtime_protocol.schnorrq import keypair
 from realtime_protocol.session_key import Kind, session_public_key, sign_with_session_key
 from realtime_protocol.wallet_signatures import sign_login
 from trust_fakes import TrustBench, record
+from waiting import eventually
 
 KEYS = keypair(qubic_vectors()["keys"][0]["seed"])
 WALLET = PublicKey(KEYS.public_key)
@@ -76,6 +79,15 @@ class RestHub:
                 admit=lambda _address: None,
             )
         )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["RestHub"]:
+        """Vouch for trust until the block ends."""
+        task = asyncio.create_task(self.trust.book.run())
+        await eventually(lambda: self.trust.book.backbone_ok)
+        yield self
+        task.cancel()
+        await asyncio.wait([task])
 
     async def grant(self, key: bytes = KEY, *, scopes: tuple[str, ...] = ("trust",)) -> Grant:
         """Let a key log in, as a session does after the wallet's login."""

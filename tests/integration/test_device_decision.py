@@ -2,14 +2,18 @@
 
 import json
 import subprocess
+from base64 import urlsafe_b64decode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from realtime_protocol.decision import DecisionRefused, verify_decision
+from realtime_protocol.decision import DecisionRefused, key_id_of, verify_decision
 from realtime_protocol.decision_policy import device_time_ms, weigh
+from realtime_protocol.session_key import session_public_key
+from rest_wallet import KEY, OTHER_KEY, SEED, RestHub
 
 pytestmark = pytest.mark.slow
 
@@ -17,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "examples/devices/decision.c"
 VECTORS = json.loads((ROOT / "protocol/vectors/decisions.json").read_text(encoding="ascii"))
 KEYS = {bytes.fromhex(name): bytes.fromhex(key) for name, key in VECTORS["keys"].items()}
+KEYS_HEX = tuple(VECTORS["keys"].values())
 LINES_MAX = 200
 
 
@@ -26,9 +31,9 @@ class Device:
 
     program: Path
 
-    def answers(self, lines: list[str]) -> list[str]:
+    def answers(self, lines: list[str], *, keys: Sequence[str] = KEYS_HEX) -> list[str]:
         done = subprocess.run(
-            [self.program, *VECTORS["keys"].values()],
+            [self.program, *keys],
             input="\n".join(lines) + "\n",
             capture_output=True,
             text=True,
@@ -123,6 +128,25 @@ def test_bent_and_cut_decisions_are_refused_for_the_same_reason_as_in_python(
         if answer != judged_in_python(case) or not answer.startswith("refused")
     ]
     assert wrong == []
+
+
+async def test_a_decision_that_names_a_key_over_rest_is_read_as_in_python(device: Device) -> None:
+    async with RestHub().running() as hub:
+        await hub.grant()
+        wanted = {"audience": "door-7", "nonce": "n0nce"}
+        proofs = [await hub.proof(seed=SEED), await hub.proof(key=KEY), await hub.proof()]
+        answers = [(await hub.post("verify", {**proof, **wanted})).json() for proof in proofs]
+        now_ms = hub.clock.now_ms()
+    public_key = session_public_key(bytes(32))
+    keys = {key_id_of(public_key): public_key}
+    signed = [urlsafe_b64decode(answer["decision"] + "==") for answer in answers]
+    read = [verify_decision(one, keys, audience="door-7", nonce="n0nce") for one in signed]
+    assert [one.session_key for one in read] == [KEY, KEY, None]
+    lines = [f"judge {one.hex()} door-7 n0nce {now_ms} 0 0" for one in signed]
+    assert device.answers(lines, keys=[public_key.hex()]) == ["ACTIVE 80 fresh"] * 3
+    forged = [one.replace(KEY, OTHER_KEY) for one in signed[:2]]
+    lines = [f"judge {one.hex()} door-7 n0nce {now_ms} 0 0" for one in forged]
+    assert device.answers(lines, keys=[public_key.hex()]) == ["refused bad_signature"] * 2
 
 
 def test_the_example_is_short_enough_to_read() -> None:

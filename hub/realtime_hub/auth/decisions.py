@@ -10,7 +10,7 @@ from realtime_protocol.codes import ErrorCode
 from realtime_protocol.decision import Decision, sign_decision
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
-from realtime_protocol.messages import Position, Trust, TrustReason
+from realtime_protocol.messages import Position, Trust, TrustReason, TrustStatus
 
 _RETRY_MS: Final = 1_000
 
@@ -65,8 +65,9 @@ class Decisions:
     ) -> SignedDecision:
         """Sign what is known of *wallet* now, as *see* shows it to who asks.
 
-        A decision that names a session key goes stale when that key does. RequestError 103 for an
-        audience or nonce that no decision can carry, 108 while trust can't be read.
+        A decision that names a session key goes stale when that key does; one that says BLOCKED
+        names none, for nobody stands for such a wallet. RequestError 103 for an audience or nonce
+        that no decision can carry, 108 while trust can't be read.
         """
         # Before the read: every change up to here is in the answer, maybe some more.
         position = self._book.position()
@@ -79,6 +80,8 @@ class Decisions:
             )
         if see is not None:
             trust = see(wallet, trust)
+        if trust.status is TrustStatus.BLOCKED:
+            session_key = None
         now_ms = self._clock.now_ms()
         stale_until_ms = now_ms + self._stale_ms
         if session_key_until_ms is not None:

@@ -203,6 +203,8 @@ class AuthService:
             raise RequestError(ErrorCode.BAD_SIGNATURE, "message is not the challenge's text")
         login = LoginRequest(scheme, wallet, signature, resources)
         proven = await self._prove(issued.challenge, login)
+        if proven.grant is not None:
+            await self.delegation.use(wallet, proven.grant)
         return ProvenChallenge(proven, issued.challenge.nonce)
 
     # Trust ----------------------------------------------------------------------------------

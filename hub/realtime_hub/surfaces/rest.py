@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from realtime_hub.apps.service import Apps
+from realtime_hub.auth.challenges import ProvenChallenge
 from realtime_hub.auth.decisions import SignedDecision
 from realtime_hub.readiness import Readiness
 from realtime_hub.surfaces.callers import Caller, bearer_of, keyed_caller, plain_caller
@@ -32,6 +33,7 @@ from realtime_hub.surfaces.wallet_proofs import (
     parse_wallet,
 )
 from realtime_protocol.codes import ErrorCode
+from realtime_protocol.decision import AUDIENCE_LETTERS_MAX, NONCE_LETTERS_MAX
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, encode_identity
 from realtime_protocol.messages import Trust, TrustReason
@@ -61,6 +63,8 @@ class RestDecisions(Protocol):
         *,
         audience: str,
         nonce: str | None = None,
+        session_key: bytes | None = None,
+        session_key_until_ms: int | None = None,
         see: Callable[[PublicKey, Trust], Trust] | None = None,
     ) -> SignedDecision:
         """Sign what is known of a wallet, as *see* shows it; RequestError 103 or 108."""
@@ -92,6 +96,16 @@ class ChallengeBody(Struct, forbid_unknown_fields=True):
     domain: str | None = None
     key: KeyText | None = None
     """The Ed25519 key that stands for the wallet: the text lists it, and it may sign (`key`)."""
+
+
+class VerifyBody(ProofBody, forbid_unknown_fields=True):
+    """POST /verify. The decision is for *audience* and in answer to its *nonce*, if it sent one.
+
+    Without an audience it is for the challenge's domain, and names the challenge's nonce.
+    """
+
+    audience: Annotated[str, Meta(max_length=AUDIENCE_LETTERS_MAX)] | None = None
+    nonce: Annotated[str, Meta(max_length=NONCE_LETTERS_MAX)] | None = None
 
 
 def build_rest_app(context: RestContext) -> Starlette:
@@ -143,39 +157,52 @@ class _RestRoutes:
         """Check a signed challenge; the answer is the wallet's trust, and a decision on it.
 
         It tells whether a granted key signed, and what it was granted: less than all, maybe.
-        The decision names the challenge's nonce, and its domain as the audience. It is null while
-        the wallet's trust can't be vouched for.
+        The decision names the key that the text lists. It is null while the wallet's trust can't
+        be vouched for.
         """
         caller = self.admit(request)
-        body = await read_json(request, ProofBody)
+        body = await read_json(request, VerifyBody)
+        if body.nonce is not None and body.audience is None:
+            raise RequestError(ErrorCode.BAD_MESSAGE, "name the audience whose nonce that is")
         proven = await check_proof(self._context.auth, caller, body)
-        wallet = proven.login.wallet
-        [known] = await self._context.auth.get([wallet])
-        trust = caller.see(wallet, known)
-        domain = caller.choose_domain(body.domain)
-        decision = await self._decide(wallet, domain, proven.nonce, caller)
+        login = proven.login
+        [known] = await self._context.auth.get([login.wallet])
+        trust = caller.see(login.wallet, known)
+        issued = await self._decide(proven, caller, body)
+        if login.grant is not None:
+            # Meanwhile it may have ended: what names its key must not leave then.
+            self._context.grants.require_standing(login.wallet, login.grant)
+        key = None if issued is None else issued.decision.session_key
         return json_response(
             {
                 "valid": True,
-                **describe_trust(wallet, trust),
-                "by_key": proven.login.by_key,
-                "scopes": proven.login.scopes,
-                "decision": decision,
+                **describe_trust(login.wallet, trust),
+                "by_key": login.by_key,
+                "scopes": login.scopes,
+                "key": None if key is None else base64url(key),
+                "decision": None if issued is None else base64url(issued.signed),
             }
         )
 
     async def _decide(
-        self, wallet: PublicKey, domain: str, nonce: str, caller: Caller
-    ) -> str | None:
+        self, proven: ProvenChallenge, caller: Caller, body: VerifyBody
+    ) -> SignedDecision | None:
+        audience, nonce, login = body.audience, body.nonce, proven.login
+        if audience is None:
+            audience, nonce = caller.choose_domain(body.domain), proven.nonce
         try:
-            issued = await self._context.decisions.issue(
-                wallet, audience=domain, nonce=nonce, see=caller.see
+            return await self._context.decisions.issue(
+                login.wallet,
+                audience=audience,
+                nonce=nonce,
+                session_key=login.session_key,
+                session_key_until_ms=None if login.session_key is None else login.session_exp_ms,
+                see=caller.see,
             )
         except RequestError as error:
             if error.code is not ErrorCode.BACKBONE_UNAVAILABLE:
                 raise
             return None
-        return base64url(issued.signed)
 
     async def decision(self, request: Request) -> Response:
         """Sign what is known of a wallet, for the audience that is named."""

@@ -40,6 +40,10 @@ class RestGrants(Protocol):
         """End a key's grant, or all, on every hub; return how many. RequestError 108."""
         ...
 
+    def require_standing(self, wallet: PublicKey, grant: Grant) -> None:
+        """Raise RequestError 204 when this hub knows that a grant has ended."""
+        ...
+
 
 class RevokeBody(ProofBody, forbid_unknown_fields=True):
     """POST /wallet/keys/revoke: either *key* or *all*."""

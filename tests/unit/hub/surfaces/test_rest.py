@@ -88,6 +88,8 @@ class FakeDecisions:
         *,
         audience: str,
         nonce: str | None = None,
+        session_key: bytes | None = None,
+        session_key_until_ms: int | None = None,
         see: Callable[[PublicKey, Trust], Trust] | None = None,
     ) -> SignedDecision:
         if self.refusal:
@@ -103,7 +105,7 @@ class FakeDecisions:
             fresh_until_ms=2,
             stale_until_ms=3,
             audience=audience,
-            session_key=None,
+            session_key=session_key,
             key_id=key_id_of(session_public_key(SEED)),
             nonce=nonce,
         )
