@@ -104,7 +104,7 @@ logs: ## Follow the logs of the running product
 	@tail -n 50 -F .realtime/logs/*.log
 
 health: ## Ask the running hub how it is
-	@curl --silent --show-error --fail-with-body http://127.0.0.1:8080/readyz; echo
+	@curl --silent --show-error --fail-with-body http://127.0.0.1:$${REALTIME_HUB_PORT:-8080}/readyz; echo
 
 constraints: ## Take the newest versions of what we depend on, and note them
 	$(BIN)/python -m pip install --quiet --upgrade -e '.[hub,devnet,loadtest]' --group dev

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,6 +30,10 @@ from realtime_protocol.versions import REST_PREFIX
 HTTP_TIMEOUT_S: Final = 10
 ANSWER_BYTES_MAX: Final = 1 << 20
 Result = TypeVar("Result")
+
+
+class NotThereError(CliError):
+    """The hub has nothing under that path; the text says what, if it told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,4 +176,12 @@ def _problem(status: int, content: bytes) -> Exception:
             fields=problem.get("fields"),
         )
     except (ValueError, KeyError, TypeError):
-        return CliError(f"HTTP {status}: {content[:200].decode(errors='replace')}")
+        return _problem_without_code(status, content)
+
+
+def _problem_without_code(status: int, content: bytes) -> CliError:
+    try:
+        text = str(json.loads(content)["detail"])
+    except (ValueError, KeyError, TypeError):
+        text = content[:200].decode(errors="replace")
+    return NotThereError(text) if status == HTTPStatus.NOT_FOUND else CliError(f"{status}: {text}")

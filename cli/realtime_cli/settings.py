@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from realtime_cli.errors import UsageError
 from realtime_devnet.settings import DevnetSettings
-from realtime_hub.config import HubSettings
+from realtime_hub.config import DEVNET_CHAIN, HubSettings
 
 CONFIG_NAME: Final = "realtime.toml"
 CONFIG_BYTES_MAX: Final = 1 << 20
@@ -48,6 +48,14 @@ class Layers:
     def devnet(self, overrides: Mapping[str, Any] | None = None) -> DevnetSettings:
         """Return the devnet's settings; UsageError names what can't be used."""
         return self._build("devnet", DevnetSettings, overrides or {})
+
+    def node(self) -> str:
+        """Return host:port of a node to ask: the hub's first, or the devnet's where it is moved."""
+        hub = self.hub()
+        if hub.chain == DEVNET_CHAIN and not self.named("hub", "nodes"):
+            devnet = self.devnet()
+            return f"{devnet.host}:{devnet.node_port}"
+        return hub.nodes[0]
 
     def named(self, table: str, key: str) -> bool:
         """Whether file or environment set it."""

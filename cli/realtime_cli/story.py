@@ -170,7 +170,7 @@ class Story:
         self._step(
             "quote",
             f"{show_qu(AMOUNT_QU)} by {quote.route.kind}, fee {show_qu(quote.fee_qu)}, "
-            f"about {quote.est_ms} ms",
+            f"accepted in about {quote.est_ms} ms",
         )
         return quote
 

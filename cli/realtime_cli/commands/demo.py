@@ -54,7 +54,7 @@ async def _tell_at(console: Console, options: argparse.Namespace, layers: Layers
     place = Place(
         find_hub(address, layers),
         f"http://{hub.admin_host}:{hub.admin_port}",
-        hub.nodes[0],
+        layers.node(),
         load_demo(options, layers),
     )
     return await Story(place, console, restore=True).tell()

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import sys
 import time
@@ -139,15 +140,23 @@ def _tell(console: Console, info: StackInfo, logs: Path) -> None:
         console.line(f"  {number}  {identity}  {_balance(info.http, identity)}")
     console.line()
     console.line(bold("Try"))
-    payee = info.wallets[1 % len(info.wallets)]
+    payee, realtime = info.wallets[1 % len(info.wallets)], _called()
     for text in (
-        "realtime demo",
-        "realtime login --demo 0 --watch",
-        f"realtime pay --demo 0 --to {payee} --amount 1000",
-        f"realtime trust set {payee} blocked --demo admin",
+        f"{realtime} demo",
+        f"{realtime} login --demo 0 --watch",
+        f"{realtime} pay --demo 0 --to {payee} --amount 1000",
+        f"{realtime} trust set {payee} blocked --demo admin",
         f"curl {info.rest_url}/status/{payee}",
     ):
         console.line(f"  {text}")
+
+
+def _called() -> str:
+    """Return what calls this program in the terminal: its name, or a path where PATH lacks it."""
+    path, found = Path(sys.argv[0]), shutil.which("realtime")
+    if path.name != "realtime" or (found is not None and path.samefile(found)):
+        return "realtime"
+    return str(path)
 
 
 def _balance(http: str, identity: str) -> str:

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     destination = _destination(options, layers)
     url = options.admin_url or f"http://{hub.admin_host}:{hub.admin_port}"
     for order in orders:
-        tick = options.tick or read_current_tick(hub.nodes[0]) + TICKS_AHEAD
+        tick = options.tick or read_current_tick(layers.node()) + TICKS_AHEAD
         signed = sign_order(
             keys, order.procedure, order.payload, destination=destination, tick=tick
         )

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from realtime_cli.console import Console
 from realtime_cli.errors import CliError
 from realtime_cli.hub_access import (
+    NotThereError,
     add_admin_options,
     find_admin_url,
     get_json,
@@ -27,6 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do the action."""
+    try:
+        return _act(options)
+    except NotThereError as error:
+        if options.action == "drain":
+            raise  # Every hub drains: it is the worker named that isn't there.
+        raise CliError(
+            "this hub is one process without workers; realtime serve --workers starts some"
+        ) from error
+
+
+def _act(options: argparse.Namespace) -> int:
     admin = f"{find_admin_url(options, layers_of(options))}/admin/v1"
     console = Console()
     match options.action:

@@ -66,7 +66,7 @@ def test_a_refused_login_is_one_line_with_its_code(
 
 def test_quote_shows_route_fee_and_time(hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quote", "--url", hub.url, "--to", PAYEE, "--amount", "1000"]) == 0
-    assert "direct: fee 0 QU, about 5000 ms, good until tick" in capsys.readouterr().out
+    assert "direct: fee 0 QU, accepted in about 5000 ms, good until tick" in capsys.readouterr().out
 
 
 def test_pay_follows_the_payment_to_its_end(

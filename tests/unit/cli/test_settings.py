@@ -55,6 +55,20 @@ def test_every_shape_of_setting_can_come_from_a_variable() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environ", "node"),
+    [
+        ({}, "127.0.0.1:21841"),
+        ({"REALTIME_DEVNET_NODE_PORT": "4000"}, "127.0.0.1:4000"),
+        ({"REALTIME_DEVNET_NODE_PORT": "4000", "REALTIME_HUB_NODES": "10.0.0.1:1"}, "10.0.0.1:1"),
+    ],
+)
+def test_the_node_that_commands_ask_is_the_devnets_unless_the_hub_names_another(
+    environ: dict[str, str], node: str
+) -> None:
+    assert layers(**environ).node() == node
+
+
+@pytest.mark.parametrize(
     ("environ", "line"),
     [
         (
