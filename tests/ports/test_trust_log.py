@@ -203,6 +203,17 @@ async def test_a_pending_entry_needs_no_newer_sequence(log: TrustLog) -> None:
         assert await log.append(entry(0, kind=EntryKind.PENDING)) == 2
 
 
+async def test_what_an_order_says_stands_in_the_log_once(log: TrustLog) -> None:
+    async with following(log) as follower:
+        block = replace(entry(0, kind=EntryKind.PENDING), digest=b"d" * 32)
+        assert await log.append(block) == 1
+        assert await log.append(replace(block, event_ms=5)) == 1
+        assert await log.append(replace(block, wallet=BOB)) == 2
+        assert await log.append(replace(block, kind=EntryKind.WITHDRAWN)) == 3
+        assert await log.append(replace(block, digest=b"e" * 32)) == 4
+        assert [heard.log_seq for heard in follower.heard] == [1, 2, 3, 4]
+
+
 async def test_what_came_after_a_position_can_be_read_again(log: TrustLog) -> None:
     async with following(log):
         for number in range(1, 11):

@@ -8,6 +8,7 @@ from typing import Final
 
 from realtime_hub.auth.model import EntryKind, LogEntry
 from realtime_hub.auth.ports import CachedRecord, LogBegin
+from realtime_hub.auth.recent_entries import SaidOfOrders
 from realtime_hub.clock import Entropy
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Position
@@ -66,9 +67,13 @@ class MemoryTrustLog:
         self._sequences: dict[PublicKey, int] = {}
         self._chain_sequence: int | None = None
         self._deliver: Callable[[LogEntry], None] | None = None
+        self._said_of_orders = SaidOfOrders()
 
     async def append(self, draft: LogEntry) -> int | None:
         """Append and deliver at once; None for a chain record that isn't newer."""
+        said_at = self._said_of_orders.place_of(draft)
+        if said_at is not None:
+            return said_at
         if draft.kind is EntryKind.CHAIN:
             if draft.chain_sequence <= self._sequences.get(draft.wallet, 0):
                 return None
@@ -78,6 +83,7 @@ class MemoryTrustLog:
         self._head += 1
         entry = replace(draft, log_seq=self._head)
         self._entries.append(entry)
+        self._said_of_orders.add(entry)
         if self._deliver is not None:
             self._deliver(entry)
         return entry.log_seq
@@ -108,6 +114,7 @@ class MemoryTrustLog:
         """Begin anew with what is there."""
         self._chain_sequence = max(self._chain_sequence or 0, chain_sequence)
         self._epoch = self._entropy.token(_EPOCH_BYTES)
+        self._said_of_orders.begin()
         if self._begin is not None:
             self._begin(list(self._entries))
 

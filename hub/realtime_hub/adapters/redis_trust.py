@@ -28,6 +28,7 @@ from realtime_hub.adapters.redis_seal import Seal
 from realtime_hub.adapters.redis_servers import TAG, open_connection, primary_of
 from realtime_hub.auth.model import EntryKind, LogEntry
 from realtime_hub.auth.ports import CachedRecord, LogBegin, LogUnavailable
+from realtime_hub.auth.recent_entries import SaidOfOrders
 from realtime_hub.clock import Clock, Entropy
 from realtime_protocol.messages import Position
 
@@ -131,6 +132,7 @@ class RedisTrustLog:
         self._deliver: Callable[[LogEntry], None] = lambda _entry: None
         self._begin: LogBegin = lambda _entries: None
         self._said: dict[str, str | None] = {}
+        self._said_of_orders = SaidOfOrders()
         self._filling = asyncio.Lock()
         self._appending = asyncio.Lock()
 
@@ -162,12 +164,19 @@ class RedisTrustLog:
     # Appending ----------------------------------------------------------------------------------
 
     async def append(self, draft: LogEntry) -> int | None:
-        """Append behind the newest entry; try again when another hub was faster."""
+        """Append behind the newest entry; try again when another hub was faster.
+
+        What an order says stands there once, however often it is tried: two writes that expect the
+        same place never both land, and whoever lost looks at what did.
+        """
         shared = b""
         if draft.kind is EntryKind.CHAIN:
             shared = self._seal.record(CachedRecord(draft.record, draft.event_ms))
         async with self._appending:
             for _ in range(APPEND_TRIES_MAX):
+                said_at = self._said_of_orders.place_of(draft)
+                if said_at is not None:
+                    return said_at
                 landed = await self._try_append(draft, shared)
                 if landed == scripts.NOT_NEWER:
                     if await self._is_logged(draft):
@@ -417,6 +426,7 @@ class RedisTrustLog:
         self._head, self._head_hash = 0, _NO_HASH
         found = [self._read(seq, data) for seq, data in newest.entries]
         self._vouched_s = began_s
+        self._said_of_orders.begin()
         self._begin([entry for entry in found if entry is not None])
 
     def _say(self, part: str, trouble: str | None) -> None:
@@ -431,6 +441,7 @@ class RedisTrustLog:
     def _take(self, seq: int, data: bytes) -> None:
         entry = self._read(seq, data)
         if entry is not None:
+            self._said_of_orders.add(entry)
             self._deliver(entry)
 
     def _read(self, seq: int, data: bytes) -> LogEntry | None:

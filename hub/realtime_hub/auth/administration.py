@@ -7,7 +7,7 @@ once, for a target tick in (current + 2, current + 60].
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 TICKS_AHEAD_MIN: Final = 3
 TICKS_AHEAD_MAX: Final = 60
 CONTRACT_LAG_TICKS: Final = 3
-"""After so many ticks a change that ran and isn't listed was refused by the contract."""
+"""So many ticks a change that ran has until the source is asked whether the contract took it."""
 OPEN_CHANGES_MAX: Final = 256
 _SIGNATURE_BYTES: Final = 64
 
@@ -101,6 +101,10 @@ class ChangeBook(Protocol):
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
         """Read what is known of each wallet."""
+        ...
+
+    async def read_again(self, wallets: Sequence[PublicKey]) -> None:
+        """Take in what the source says of wallets now; RequestError 108 when it says nothing."""
         ...
 
     def standing(self, wallet: PublicKey) -> TrustRecord | None:
@@ -188,6 +192,8 @@ class Administration:
         self._destination = destination
         self._audit = audit
         self._open: dict[bytes, AdminChange] = {}
+        self._unpushed: set[bytes] = set()
+        """Open changes of which the log may lack a part: it couldn't be written when they came."""
         self._moved = asyncio.Event()
         self._log_began_anew = False
         self._taking = asyncio.Lock()
@@ -196,13 +202,14 @@ class Administration:
         """Take a signed TurboAuth transaction; the same bytes again get the same answer.
 
         *admin* is the session's wallet, None on the administrator's port. Raises RequestError 102,
-        103, 108, 204, 306 or 307.
+        103, 108, 204, 306 or 307. After 108 it may have been taken: the same bytes again tell, and
+        push what couldn't be pushed.
         """
         digest = transaction_digest(signed_tx)
         async with self._taking:
             known = await self._journal.find(digest)
             if known is not None:
-                return _reply(known)
+                return _reply(await self._push_missing(known))
             transaction = self._parse(signed_tx)
             settings = self._check(transaction, admin)
             message = signing_digest(signed_tx[:-_SIGNATURE_BYTES])
@@ -250,6 +257,7 @@ class Administration:
             await self._moved.wait()
             self._moved.clear()
             await self._append_again()
+            await self._push_again()
             for change in list(self._open.values()):
                 try:
                     await self._follow(change)
@@ -269,23 +277,42 @@ class Administration:
                     logger.warning("a pending change waits for the trust log: %s", error)
                     self._log_began_anew = True
 
+    async def _push_again(self) -> None:
+        """Push what couldn't be pushed when it was taken, now that the log may be there again."""
+        if not self._unpushed:
+            return
+        async with self._taking:
+            for digest in list(self._unpushed):
+                try:
+                    await self._push_missing(self._open[digest])
+                except RequestError as error:
+                    logger.warning("a trust change waits for the trust log: %s", error)
+                    return
+
+    async def _push_missing(self, change: AdminChange) -> AdminChange:
+        # Behind its tick only the chain can still bring it; then it isn't pushed any more.
+        if change.digest in self._unpushed and self._chain.current_tick <= change.target_tick:
+            return await self._push(change, _decode_settings(parse_transaction(change.signed_tx)))
+        return change
+
     async def _push(self, change: AdminChange, settings: Sequence[StatusSetting]) -> AdminChange:
-        """Make what lowers trust count at once."""
+        """Make what lowers trust count at once; RequestError 108 leaves it for later."""
+        self._unpushed.add(change.digest)
         # The chain's word is needed to tell a lowering from a raise.
-        await self._book.get([PublicKey(setting.wallet) for setting in settings])
-        standing = {overlay.digest for overlay in self._book.overlays()}
+        known = await self._book.get([PublicKey(setting.wallet) for setting in settings])
+        standing = {(overlay.digest, overlay.wallet) for overlay in self._book.overlays()}
         log_seq = change.log_seq
-        if change.digest not in standing:
-            for setting in settings:
-                overlay = _overlay(change, setting)
-                if _lowers(overlay, self._book.standing(overlay.wallet)):
-                    lowered_at = await self._book.lower(overlay)
-                    log_seq = log_seq or lowered_at
+        for setting, trust in zip(settings, known, strict=True):
+            overlay = _overlay(change, setting)
+            if (overlay.digest, overlay.wallet) in standing:
+                log_seq = log_seq or trust.seq
+            elif _lowers(overlay, self._book.standing(overlay.wallet)):
+                lowered_at = await self._book.lower(overlay)
+                log_seq = log_seq or lowered_at
+        self._unpushed.discard(change.digest)
         if log_seq != change.log_seq:
             await self._journal.set_log_seq(change.digest, log_seq)
-            change = AdminChange(
-                change.digest, change.signed_tx, change.target_tick, log_seq, change.outcome
-            )
+            change = replace(change, log_seq=log_seq)
             self._open[change.digest] = change
         return change
 
@@ -299,17 +326,29 @@ class Administration:
         if processed is None:
             return  # Unproven: neither on chain nor missed.
         ran = processed.digests is not None and change.digest in processed.digests
-        overlays = [o for o in self._book.overlays() if o.digest == change.digest]
-        if ran and overlays and current < change.target_tick + CONTRACT_LAG_TICKS:
-            return  # The contract's list is about to be read.
+        overlays = self._standing(change)
+        if ran and overlays:
+            if current < change.target_tick + CONTRACT_LAG_TICKS:
+                return  # The contract's list is about to be read.
+            # However late that list is: what the contract took doesn't end as refused.
+            await self._book.read_again([overlay.wallet for overlay in overlays])
+            overlays = self._standing(change)
+        elif not ran and change.digest in self._unpushed:
+            # What was given up on may have been written all the same, or may yet be.
+            settings = _decode_settings(parse_transaction(change.signed_tx))
+            overlays = [_overlay(change, setting) for setting in settings]
         for overlay in overlays:
             await self._book.withdraw(overlay)
         on_chain = ran and not overlays
         await self._close(change, Outcome.ON_CHAIN if on_chain else Outcome.WITHDRAWN)
 
+    def _standing(self, change: AdminChange) -> list[Overlay]:
+        return [one for one in self._book.overlays() if one.digest == change.digest]
+
     async def _close(self, change: AdminChange, outcome: Outcome) -> None:
         await self._journal.close(change.digest, outcome)
         del self._open[change.digest]
+        self._unpushed.discard(change.digest)
         logger.info("trust change for tick %d: %s", change.target_tick, outcome.name.lower())
 
     def _parse(self, signed_tx: bytes) -> Transaction:

@@ -90,8 +90,9 @@ class TrustLog(Protocol):
     async def append(self, draft: LogEntry) -> int | None:
         """Append an entry (its log_seq, hash and MAC are the log's to set); return its place.
 
-        None for a chain record that isn't newer than the one the log has. LogUnavailable when the
-        outcome can't be told.
+        None for a chain record that isn't newer than the one the log has. What an order says is
+        there once: its draft again gets the place of the first. LogUnavailable when the outcome
+        can't be told; then the same draft again is safe.
         """
         ...
 

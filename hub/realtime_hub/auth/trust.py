@@ -14,6 +14,7 @@ from realtime_hub.auth.model import EntryKind, LogEntry, Overlay, TrustChange, T
 from realtime_hub.auth.ports import (
     CachedRecord,
     LogUnavailable,
+    SourceUnavailable,
     TrustCache,
     TrustLog,
     TrustSource,
@@ -28,6 +29,7 @@ from realtime_hub.auth.stewardship import Stewardship
 from realtime_hub.auth.tiers import Found, TierReader
 from realtime_hub.auth.wallet_memory import WalletMemory
 from realtime_hub.clock import Clock
+from realtime_hub.patience import patience
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
@@ -238,6 +240,19 @@ class TrustBook:
         if entries is None:
             return None
         return [self._replayed(entry) for entry in entries if entry.log_seq <= here.offset]
+
+    async def read_again(self, wallets: Sequence[PublicKey]) -> None:
+        """Take in what the source says of wallets now; RequestError 108 when it leaves one out."""
+        began_ms = self._clock.now_ms()
+        try:
+            async with patience(self._limits.source_timeout_s):
+                records = await self._feed.statuses(wallets)
+        except (SourceUnavailable, TimeoutError) as error:
+            raise _no_backbone("the source of trust can't be read now") from error
+        if not records.keys() >= set(wallets):
+            raise _no_backbone("the source of trust didn't tell of every wallet")
+        for wallet in wallets:
+            self._take_record(wallet, records[wallet], began_ms)
 
     # Pending changes ----------------------------------------------------------------------------
 

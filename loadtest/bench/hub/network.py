@@ -1,6 +1,7 @@
-"""A devnet whose contract lists the measurement's wallets: ``python -m bench.hub.network``.
+"""A devnet whose contract lists the measurement's wallets.
 
-Prints one line of JSON, the node's address and the administrator's, and ends with its stdin.
+``python -m bench.hub.network [TICK_MS]`` prints one line of JSON, the node's address and the
+administrator's, and ends with its stdin.
 """
 
 import asyncio
@@ -18,14 +19,14 @@ from realtime_devnet.store import MEMORY, Store
 from realtime_protocol.qubic.contract_abi import ChainStatus, StatusSetting
 
 TICK_MS: Final = 10_000
-"""So long that no order to the contract is processed while it is measured."""
+"""Where none is named: so long that no order to the contract is processed while it is measured."""
 SEED: Final = 4
 GENESIS: Final = make_genesis(START_TICK, seed=SEED, now_ms=0)
 
 
-def open_network() -> Devnet:
+def open_network(tick_ms: int) -> Devnet:
     """Return a network in memory that lists every wallet."""
-    network = Network.begin(GENESIS, tick_ms=TICK_MS)
+    network = Network.begin(GENESIS, tick_ms=tick_ms)
     for number in (*range(WALLETS), WATCHED):
         setting = StatusSetting(wallet(number).public_key, ChainStatus.ACTIVE, SCORE)
         network.contract.list_wallet(setting, START_TICK)
@@ -37,10 +38,10 @@ def open_network() -> Devnet:
     return devnet
 
 
-async def serve() -> None:
+async def serve(tick_ms: int) -> None:
     """Run the network until stdin ends."""
-    settings = DevnetSettings(node_port=0, http_port=0, tick_ms=TICK_MS)
-    devnet = open_network()
+    settings = DevnetSettings(node_port=0, http_port=0, tick_ms=tick_ms)
+    devnet = open_network(tick_ms)
     with bound_ports(settings) as ports:
         async with serving(devnet, settings, ports) as server:
             facts = {"node": server.info.node_address, "admin": server.info.admin_identity}
@@ -51,4 +52,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else TICK_MS))

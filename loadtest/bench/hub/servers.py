@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.hub.generator import compile_c
+from bench.hub.network import TICK_MS
 from bench.hub.processes import BenchError, on_core, stop
 
 RIVALS: Final = Path(__file__).with_name("rivals")
@@ -51,10 +52,10 @@ class Server:
 
 
 @contextmanager
-def running_network(core: int) -> Iterator[dict[str, str]]:
+def running_network(core: int, *, tick_ms: int = TICK_MS) -> Iterator[dict[str, str]]:
     """Run the simulated network; yield its node's address and the administrator."""
     process = subprocess.Popen(
-        on_core(core, [sys.executable, "-m", "bench.hub.network"]),
+        on_core(core, [sys.executable, "-m", "bench.hub.network", str(tick_ms)]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

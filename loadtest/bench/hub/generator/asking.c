@@ -113,7 +113,7 @@ void take_message(struct session *session, const uint8_t *data, size_t size)
         if (session->state < OPEN) {
             world.pending--;
             session->state = OPEN;
-            session->ended_ns = now_ns();
+            session->opened_ns = now_ns();
         }
         signer_ask(session, data, size);
         break;

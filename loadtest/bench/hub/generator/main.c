@@ -20,6 +20,7 @@
 #include "frame.h"
 #include "world.h"
 
+enum { STAY_AWAY_MIN = 4500, STAY_AWAY_MAX = 4999 };
 enum { LINE_BYTES_MAX = 1 << 16, PAYLOAD_BYTES_MAX = LINE_BYTES_MAX / 2, STATES = CLOSED + 1 };
 
 #define EACH(session, of_group)                                                                     \
@@ -126,7 +127,7 @@ static struct opened count_opened(uint8_t group, uint64_t began_ns)
         }
         if (session->state == OPEN) {
             found.count++;
-            found.last_ns = session->ended_ns > found.last_ns ? session->ended_ns : found.last_ns;
+            found.last_ns = session->opened_ns > found.last_ns ? session->opened_ns : found.last_ns;
         } else if (session->state == CLOSED) {
             found.refused++;
         }
@@ -354,9 +355,35 @@ static uint32_t cut(uint8_t group)
         }
         session_end(session, 0);
         session->pushes = session->pushes_twice = 0;
+        session->opened_ns = session->close_code = 0;
         count++;
     }
     return count;
+}
+
+/* Whether a client would come back: it was cut off or turned away, not let in and ended, and no
+ * close code told it to stay away. */
+static bool comes_back(const struct session *session)
+{
+    return session->state == CLOSED && !session->opened_ns &&
+           !(session->close_code >= STAY_AWAY_MIN && session->close_code <= STAY_AWAY_MAX);
+}
+
+/* Connect those of a group that come back, a few at a time, until each is in or refused. */
+static struct opened come_back(uint8_t group, uint64_t parallel, uint64_t end_ns, bool resuming)
+{
+    uint64_t began = now_ns();
+    struct session *next = world.sessions;
+    struct session *last = world.sessions + world.session_count;
+    while ((next < last || world.pending) && now_ns() < end_ns) {
+        for (; next < last && world.pending < parallel; next++) {
+            if (next->group == group && comes_back(next)) {
+                session_connect(next, resuming);
+            }
+        }
+        loop_turn(10);
+    }
+    return count_opened(group, began);
 }
 
 /* resume GROUP PARALLEL TIMEOUT_MS PUBLISHERS HEX: cut all of a group at once, publish while they
@@ -372,21 +399,54 @@ static void do_resume(char **words)
     uint64_t began = now_ns();
     uint64_t cpu = server_cpu_us();
     uint64_t end = began + number(words[3]) * 1000000;
-    struct session *next = world.sessions;
-    struct session *last = world.sessions + world.session_count;
-    while ((next < last || world.pending) && now_ns() < end) {
-        for (; next < last && world.pending < number(words[2]); next++) {
-            if (next->group == group && next->state == CLOSED) {
-                session_connect(next, true);
-            }
-        }
-        loop_turn(10);
-    }
-    struct opened opened = count_opened(group, began);
+    struct opened opened = come_back(group, number(words[2]), end, true);
     wait_delivered(group, opened.count, end);
     printf("{\"wanted\": %u, \"opened\": %u, \"back_ms\": %.1f, ", wanted, opened.count,
            ms_between(began, opened.last_ns));
     print_delivered(group, began, cpu, publisher->refusal);
+}
+
+/* cut GROUP: without a word; its sessions can come back */
+static void do_cut(char **words)
+{
+    printf("{\"cut\": %u}\n", cut(group_number(words[1])));
+}
+
+/* back GROUP PARALLEL TIMEOUT_MS HOW: bring back those that were cut; HOW is resume or login */
+static void do_back(char **words)
+{
+    bool resuming = !strcmp(words[4], "resume");
+    if (!resuming && strcmp(words[4], "login")) {
+        die("a way back that isn't there");
+    }
+    uint64_t began = now_ns();
+    uint64_t end = began + number(words[3]) * 1000000;
+    struct opened opened = come_back(group_number(words[1]), number(words[2]), end, resuming);
+    printf("{\"opened\": %u, \"refused\": %u, \"ms\": %.1f}\n", opened.count, opened.refused,
+           ms_between(began, now_ns()));
+}
+
+/* sessions GROUP: what became of each at its newest connection, times in ns of the system's
+ * monotonic clock: [number, began, let in (0: never), ended (0: alive), close code, refusal] */
+static void do_sessions(char **words)
+{
+    const char *comma = "";
+    printf("{\"sessions\": [");
+    EACH(session, group_number(words[1]))
+    {
+        printf("%s[%u, %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %u, %u]", comma,
+               (unsigned)(session - world.sessions), session->began_ns, session->opened_ns,
+               session->ended_ns, session->close_code, session->refusal);
+        comma = ", ";
+    }
+    printf("]}\n");
+}
+
+/* port PORT: where connections go from now on, on this machine */
+static void do_port(char **words)
+{
+    world.server.sin_port = htons((uint16_t)number(words[1]));
+    printf("{}\n");
 }
 
 /* become GROUP KIND: stalled, trickling, flooding, huge, deaf */
@@ -515,7 +575,8 @@ static const struct {
     {"pace", do_pace, 3},       {"stats", do_stats, 2},   {"send", do_send, 4},
     {"publish", do_publish, 5}, {"become", do_become, 3}, {"slowloris", do_slowloris, 3},
     {"ended", do_ended, 3},     {"wait", do_wait, 2},     {"resume", do_resume, 6},
-    {"close", do_close, 2},
+    {"close", do_close, 2},     {"cut", do_cut, 2},       {"back", do_back, 5},
+    {"sessions", do_sessions, 2}, {"port", do_port, 2},
 };
 
 static void execute(char *line)

@@ -66,10 +66,11 @@ void session_connect(struct session *session, bool resuming)
     session->state = CONNECTING;
     session->resuming = resuming;
     session->close_code = 0;
+    session->refusal = 0;
     session->in_flight = 0;
     session->rest_bytes = session->out_bytes = session->out_at = 0;
     session->began_ns = now_ns();
-    session->ended_ns = 0;
+    session->opened_ns = session->ended_ns = 0;
     world.pending += session->kind != SLOWLORIS;
     struct epoll_event event = {
         .events = EPOLLOUT | EPOLLRDHUP, .data.u32 = (uint32_t)(session - world.sessions)};

@@ -51,6 +51,7 @@ struct session {
     uint64_t pushed_ns;
     uint64_t due_ns;
     uint64_t began_ns;
+    uint64_t opened_ns; /* 0: the server has not let it in */
     uint64_t ended_ns;
     size_t kind_sent_bytes;
     uint8_t *rest; /* received, not whole yet */

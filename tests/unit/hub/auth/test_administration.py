@@ -16,7 +16,7 @@ from realtime_hub.signatures import SignatureChecks
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, contract_public_key, encode_identity
-from realtime_protocol.messages import Trust, TrustChangeState, TrustStatus
+from realtime_protocol.messages import Trust, TrustChangeState, TrustStatus, TrustTier
 from realtime_protocol.qubic.contract_abi import ChainStatus, StatusSetting, encode_settings
 from realtime_protocol.schnorrq import KeyPair, keypair
 from realtime_protocol.transaction import build_unsigned, sign_transaction, transaction_digest
@@ -39,9 +39,21 @@ class FakeBook:
     record: TrustRecord | None = None
     over: list[Overlay] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    lowerings_left: int = 1_000
+    """After so many the log can't be written."""
+    listed: bool = False
+    """Whether the source lists what the changes set, though the log didn't tell yet."""
 
     async def get(self, wallets: Sequence[PublicKey]) -> list[Trust]:
-        return []
+        places = {overlay.wallet: place for place, overlay in enumerate(self.over, start=1)}
+        return [
+            Trust(TrustStatus.ACTIVE, 80, places.get(wallet, 0), 0, TrustTier.L1, 0, 0)
+            for wallet in wallets
+        ]
+
+    async def read_again(self, wallets: Sequence[PublicKey]) -> None:
+        if self.listed:
+            self.over = [overlay for overlay in self.over if overlay.wallet not in wallets]
 
     def standing(self, wallet: PublicKey) -> TrustRecord | None:
         return self.record
@@ -50,12 +62,16 @@ class FakeBook:
         return list(self.over)
 
     async def lower(self, overlay: Overlay) -> int:
+        if not self.lowerings_left:
+            raise RequestError(ErrorCode.BACKBONE_UNAVAILABLE, "the trust log can't be written now")
+        self.lowerings_left -= 1
         self.over.append(overlay)
         self.told.append("lower")
         return len(self.told)
 
     async def withdraw(self, overlay: Overlay) -> int:
-        self.over.remove(overlay)
+        if overlay in self.over:
+            self.over.remove(overlay)
         self.told.append("withdraw")
         return len(self.told)
 
@@ -241,6 +257,73 @@ async def test_a_change_that_ran_but_that_the_contract_refused_is_withdrawn(benc
     bench.chain.current_tick = NOW + 8
     await bench.settle()
     assert bench.book.told == ["lower", "withdraw"]
+
+
+async def test_a_change_that_the_contract_took_is_not_withdrawn_because_the_log_is_late(
+    bench: Bench,
+) -> None:
+    signed_tx = change()
+    await bench.administration.set_trust(signed_tx)
+    bench.chain.ticks[NOW + 5] = ProcessedTick(NOW + 5, 1, (transaction_digest(signed_tx),))
+    bench.chain.current_tick = NOW + 50
+    bench.book.listed = True
+    await bench.settle()
+    assert bench.book.told == ["lower"]
+    assert (await bench.administration.set_trust(signed_tx)).state is TrustChangeState.ON_CHAIN
+
+
+def batch(wallets_count: int) -> bytes:
+    settings = [
+        StatusSetting(PublicKey(bytes([n + 1]) * 32), ChainStatus.BLOCKED, 0)
+        for n in range(wallets_count)
+    ]
+    return change(input_type=2, payload=encode_settings(settings))
+
+
+async def test_what_could_not_be_pushed_is_pushed_with_the_same_bytes_again(bench: Bench) -> None:
+    bench.book.lowerings_left = 2
+    with pytest.raises(RequestError) as raised:
+        await bench.administration.set_trust(batch(5))
+    assert raised.value.code is ErrorCode.BACKBONE_UNAVAILABLE
+    bench.book.lowerings_left = 1_000
+    for _ in range(2):
+        reply = await bench.administration.set_trust(batch(5))
+        assert (reply.log_seq, reply.state) == (1, TrustChangeState.PENDING)
+        assert bench.book.told == ["lower"] * 5
+    assert len({overlay.wallet for overlay in bench.book.over}) == 5
+
+
+async def test_what_could_not_be_pushed_is_pushed_as_soon_as_the_log_is_back(bench: Bench) -> None:
+    bench.book.lowerings_left = 0
+    with pytest.raises(RequestError):
+        await bench.administration.set_trust(change())
+    await bench.administration._push_again()
+    assert bench.book.told == []
+    bench.book.lowerings_left = 1
+    for _ in range(2):
+        await bench.administration._push_again()
+        assert bench.book.told == ["lower"]
+
+
+async def test_behind_its_tick_a_change_is_not_pushed_any_more(bench: Bench) -> None:
+    bench.book.lowerings_left = 0
+    with pytest.raises(RequestError):
+        await bench.administration.set_trust(change())
+    bench.book.lowerings_left = 1
+    bench.chain.current_tick = NOW + 6
+    await bench.administration._push_again()
+    assert bench.book.told == []
+
+
+async def test_a_push_that_may_yet_land_is_taken_back_with_the_change(bench: Bench) -> None:
+    bench.book.lowerings_left = 0
+    with pytest.raises(RequestError):
+        await bench.administration.set_trust(change())
+    bench.chain.current_tick = NOW + 6
+    bench.chain.ticks[NOW + 5] = ProcessedTick(NOW + 5, 1, None)
+    await bench.settle()
+    assert bench.book.told == ["withdraw"]
+    assert await bench.journal.open_changes() == []
 
 
 async def test_what_was_open_stands_again_after_a_restart(bench: Bench) -> None:

@@ -236,6 +236,26 @@ async def test_a_chain_change_from_before_leaves_a_pending_one_standing(bench: T
     assert answer.status is TrustStatus.BLOCKED
 
 
+async def test_a_pending_change_ends_when_the_source_is_read_and_has_it(bench: TrustBench) -> None:
+    await bench.book.lower(block(target_tick=1_000_010))
+    bench.source.records[ALICE] = record(status=TrustStatus.BLOCKED, tick=1_000_009)
+    await bench.book.read_again([ALICE])
+    assert len(bench.book.overlays()) == 1, "a record of before"
+    bench.source.records[ALICE] = record(status=TrustStatus.BLOCKED, tick=1_000_010)
+    await bench.book.read_again([ALICE])
+    assert bench.book.overlays() == []
+    assert (await bench.book.get([ALICE]))[0].status is TrustStatus.BLOCKED
+
+
+async def test_a_source_that_does_not_answer_is_no_answer(bench: TrustBench) -> None:
+    await bench.book.lower(block())
+    bench.source.silent = True
+    with pytest.raises(RequestError) as raised:
+        await bench.book.read_again([ALICE])
+    assert raised.value.code is ErrorCode.BACKBONE_UNAVAILABLE
+    assert len(bench.book.overlays()) == 1
+
+
 async def test_a_withdrawn_change_is_corrected(bench: TrustBench) -> None:
     bench.source.write(record())
     await moved(bench)
