@@ -67,7 +67,7 @@ def _add_key_arguments(parser: argparse.ArgumentParser) -> None:
     listed = actions.add_parser("list", help="print every key, without what it is known by")
     listed.add_argument("app", metavar="APP", nargs="?")
     rotate = actions.add_parser("rotate", help="make a key like an old one, which then runs out")
-    rotate.add_argument("key_id", metavar="KEY_ID", help="the eight digits behind rtk_")
+    rotate.add_argument("key_id", type=_bare_id, metavar="KEY_ID", help="as list shows it")
     rotate.add_argument(
         "--overlap",
         type=int,
@@ -76,9 +76,14 @@ def _add_key_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how long the old one is still taken ({OVERLAP_H})",
     )
     revoke = actions.add_parser("revoke", help="refuse a key from now on, and end its sessions")
-    revoke.add_argument("key_id", metavar="KEY_ID")
+    revoke.add_argument("key_id", type=_bare_id, metavar="KEY_ID", help="as list shows it")
     for action in actions.choices.values():
         action.add_argument("--state", metavar="DIR", help="the hub's state (.realtime/hub)")
+
+
+def _bare_id(text: str) -> str:
+    """Return the eight digits of a key's id, with or without what is before them in a list."""
+    return text.removeprefix("rtk_")
 
 
 def run(options: argparse.Namespace) -> int:

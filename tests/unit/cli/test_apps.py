@@ -58,7 +58,7 @@ def test_a_rotated_key_overlaps_and_a_revoked_one_does_not(
     old, new = store(folder).keys()
     assert old.expires_ms is not None
     assert abs(old.expires_ms - new.created_ms - 7_200_000) < 60_000
-    run(capsys, "key", "revoke", new.key_id)
+    run(capsys, "key", "revoke", f"rtk_{new.key_id}")  # As the list shows it.
     assert store(folder).keys()[1].revoked_ms is not None
     assert "no key" in refused(capsys, "key", "rotate", new.key_id)
     assert "no key" in refused(capsys, "key", "revoke", "ffffffff")
