@@ -41,6 +41,7 @@ from realtime_protocol.codec import (
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey
+from realtime_protocol.json_codec import decode_json, encode_json
 from realtime_protocol.limits import Limits
 from realtime_protocol.login_resources import parse_resources
 from realtime_protocol.login_text import LoginChallenge
@@ -72,7 +73,7 @@ from realtime_protocol.messages import (
     TrustStatus,
     TrustTier,
 )
-from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
+from realtime_protocol.versions import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
 from waiting import eventually
 
 ALICE = PublicKey(b"\xa1" * 32)
@@ -325,6 +326,8 @@ class ServedHub:
 
 by_asgi = False
 """What `served_hub` does when it isn't told; a fixture may change it."""
+subprotocol = SUBPROTOCOL_MSGPACK
+"""What a client offers when it isn't told; a fixture may change it."""
 
 
 @contextlib.asynccontextmanager
@@ -428,7 +431,11 @@ class Client:
     async def send(self, kind: RequestType, body: object) -> int:
         """Send a request and return its id."""
         request_id = next(self._ids)
-        await self.websocket.send(encode_request(kind, request_id, body))
+        frame = encode_request(kind, request_id, body)
+        if self.websocket.subprotocol == SUBPROTOCOL_JSON:
+            await self.websocket.send(encode_json(frame).decode())
+        else:
+            await self.websocket.send(frame)
         return request_id
 
     async def answer(self, request_id: int) -> Any:
@@ -486,14 +493,22 @@ class Client:
         return received.code, received.reason
 
     async def _receive(self) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            frame = await self.websocket.recv()
-        assert isinstance(frame, bytes)
-        answer = decode_answer(frame)
+        answer = decode_answer(await _receive(self.websocket))
         if isinstance(answer, Push):
             self.pushes.append(answer)
         elif answer is not None:
             self._answers[answer.id] = answer
+
+
+async def _receive(websocket: ClientConnection) -> bytes:
+    """Return the next frame as msgpack, whatever the subprotocol has."""
+    async with asyncio.timeout(WITHIN_S):
+        message = await websocket.recv()
+    if websocket.subprotocol == SUBPROTOCOL_JSON:
+        assert isinstance(message, str)
+        return decode_json(message.encode())
+    assert isinstance(message, bytes)
+    return message
 
 
 @contextlib.asynccontextmanager
@@ -501,23 +516,21 @@ async def open_client(
     url: str,
     *,
     origin: str | None = None,
-    subprotocols: Sequence[str] = (SUBPROTOCOL_MSGPACK,),
+    subprotocols: Sequence[str] | None = None,
     **options: Any,
 ) -> AsyncIterator[Client]:
     """Connect to a hub and take the challenge, which must come first."""
+    offered = (subprotocol,) if subprotocols is None else subprotocols
     async with connect(
         url,
         origin=None if origin is None else Origin(origin),
-        subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+        subprotocols=[Subprotocol(name) for name in offered] or None,
         proxy=None,
         ping_interval=None,
         close_timeout=1,
         **options,
     ) as websocket:
-        async with asyncio.timeout(WITHIN_S):
-            frame = await websocket.recv()
-        assert isinstance(frame, bytes)
-        challenge = decode_answer(frame)
+        challenge = decode_answer(await _receive(websocket))
         assert isinstance(challenge, Push)
         assert challenge.type is PushType.CHALLENGE
         yield Client(websocket, challenge)

@@ -345,6 +345,7 @@ def _assemble(parts: _Parts) -> Hub:
             origins=parts.settings.all_origins,
             domain_without_origin=parts.settings.domain_without_origin,
             service_ttl_ms=parts.settings.session_ttl_ms,
+            subprotocols=parts.settings.subprotocols,
             connections_max=connections_max(parts.settings),
         ),
         counters=SessionCounters(parts.metrics),

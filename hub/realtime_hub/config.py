@@ -16,7 +16,7 @@ from realtime_hub.keys import Purpose
 from realtime_protocol.decision import AUDIENCE_LETTERS_MAX, is_audience
 from realtime_protocol.identity import PublicKey, parse_identity
 from realtime_protocol.limits import Limits
-from realtime_protocol.versions import WEBSOCKET_PATH
+from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, SUBPROTOCOLS, WEBSOCKET_PATH
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 """0 lets the system choose."""
@@ -167,6 +167,10 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     catalog_file: Path | None = None
     """networkx node-link JSON with further routes."""
 
+    json_subprotocol: bool = True
+    """Let clients that ask for it read and write JSON, to debug by eye: docs/howto/debug-by-eye.md.
+    Off: msgpack alone."""
+
     sign_quotes: bool = False
     """Sign each quote that is delivered, so that it can be shown to others; about 0.05 ms each."""
 
@@ -203,6 +207,11 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         if self.native_domain == "":
             return None
         return self.native_domain or f"{self.host}:{self.port}"
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """What is served, the best first."""
+        return SUBPROTOCOLS if self.json_subprotocol else (SUBPROTOCOL_MSGPACK,)
 
     @property
     def turboauth_index(self) -> int | None:

@@ -54,7 +54,9 @@ class RequestSent(Struct, Generic[_RequestBody], array_like=True, frozen=True, g
     body: _RequestBody
 
 
-class _LoginHead(Struct, array_like=True, frozen=True, gc=False):
+class LoginHead(Struct, array_like=True, frozen=True, gc=False):
+    """As much of a login as every version can read."""
+
     scheme: Uint8
 
 
@@ -109,7 +111,7 @@ WALLET_ASKED_BYTES_MAX: Final = 65
 encode: Final = msgpack.Encoder().encode
 """Encode anything; for messages there are functions below."""
 _decode_request_envelope: Final = msgpack.Decoder(_RequestEnvelope).decode
-_decode_login_head: Final = msgpack.Decoder(_LoginHead).decode
+_decode_login_head: Final = msgpack.Decoder(LoginHead).decode
 _decode_answer_envelope: Final = msgpack.Decoder(_AnswerEnvelope).decode
 _decode_uint: Final = msgpack.Decoder(Uint).decode
 _decode_error: Final = msgpack.Decoder(ErrorBody).decode

@@ -28,7 +28,14 @@ RequestId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 AmountQu = Annotated[int, Meta(ge=1, le=AMOUNT_QU_MAX)]
 FeeQu = Annotated[int, Meta(ge=0, le=AMOUNT_QU_MAX)]
 Score = Annotated[int, Meta(ge=0, le=100)]
+JSON_FORM: Final = "json"
+"""Names, in a type's annotation, how the JSON subprotocol shows it, where it shows no base64url."""
+JSON_IDENTITY: Final = "identity"
+"""As the 60 letters of an identity. Else: the types of which an embedded body may be."""
+
+WalletKey = Annotated[bytes, Meta(min_length=32, max_length=32, extra={JSON_FORM: JSON_IDENTITY})]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
+"""An Ed25519 key."""
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 ResumeToken = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
@@ -248,7 +255,7 @@ class Trust(Body, frozen=True):
 class WalletTrust(Body, frozen=True):
     """One wallet's entry in a snapshot."""
 
-    wallet: Key
+    wallet: WalletKey
     trust: Trust
 
 
@@ -270,8 +277,8 @@ class Head(Body, frozen=True):
 class Intent(Body, frozen=True):
     """A wish to pay, in its final shape."""
 
-    source: Key
-    destination: Key
+    source: WalletKey
+    destination: WalletKey
     amount_qu: AmountQu
     priority: Priority
     max_fee_qu: FeeQu
@@ -287,7 +294,7 @@ class Route(Body, frozen=True):
 
     route_id: ShortText
     kind: ShortText
-    hops: Annotated[list[Key], Meta(max_length=18)]
+    hops: Annotated[list[WalletKey], Meta(max_length=18)]
 
 
 class Alternative(Body, frozen=True):
@@ -327,7 +334,7 @@ class LoginRequest(Body, frozen=True):
     """Proof that a wallet signed the login text of the current challenge."""
 
     scheme: Scheme
-    wallet: Key
+    wallet: WalletKey
     signature: Signature
     resources: Annotated[list[ResourceText], Meta(max_length=8)]
 
@@ -350,7 +357,7 @@ class ResumeSub(Body, frozen=True):
     channel: ShortText
     epoch: Epoch8
     offset: Uint
-    wallets: Annotated[list[Key], Meta(max_length=256)] | None = None
+    wallets: Annotated[list[WalletKey], Meta(max_length=256)] | None = None
     """Of channel trust."""
 
 
@@ -401,7 +408,7 @@ class SubscribeRequest(Body, frozen=True):
 
     channel: ShortText
     position: Position | None = None
-    wallets: Annotated[list[Key], Meta(max_length=256)] | None = None
+    wallets: Annotated[list[WalletKey], Meta(max_length=256)] | None = None
 
 
 class PaymentStatus(Body, frozen=True):
@@ -416,13 +423,16 @@ class PaymentStatus(Body, frozen=True):
     detail: Detail | None = None
 
 
+SnapshotItem = Annotated[Raw, Meta(extra={JSON_FORM: (WalletTrust, PaymentStatus)})]
+
+
 class SubscribeReply(Body, frozen=True):
     """The subscription, its head, and the state at that head where the channel has one."""
 
     sub: Uint32
     epoch: Epoch8
     head: Uint
-    snapshot: list[Raw] | None
+    snapshot: list[SnapshotItem] | None
     """WalletTrust entries on trust channels, PaymentStatus entries on pay channels."""
     recovered: bool
 
@@ -433,14 +443,14 @@ class UnsubscribeRequest(Body, frozen=True):
     sub: Uint32
 
 
-TrustGetWallets = Annotated[list[Key], Meta(min_length=1, max_length=64)]
+TrustGetWallets = Annotated[list[WalletKey], Meta(min_length=1, max_length=64)]
 """The body of trust.get is the list of wallets itself."""
 
 
 class SignedText(Body, frozen=True):
     """A text that a wallet is said to have signed under one of the wallets' schemes."""
 
-    wallet: Key
+    wallet: WalletKey
     scheme: Scheme
     message: Annotated[bytes, Meta(max_length=8_192)]
     signature: Signature
@@ -532,7 +542,7 @@ class PaymentGetRequest(Body, frozen=True):
 class SpendTerms(Body, frozen=True):
     """A wallet that a key may spend from: up to so much in all, and until when."""
 
-    wallet: Key
+    wallet: WalletKey
     max_qu: AmountQu
     until_ms: Uint
 
@@ -574,7 +584,7 @@ class KeysRevokeReply(Body, frozen=True):
 class SpendGetRequest(Body, frozen=True):
     """Ask what may still be spent from a wallet that this session's key may spend from."""
 
-    wallet: Key
+    wallet: WalletKey
 
 
 class SpendGetReply(Body, frozen=True):
@@ -639,7 +649,7 @@ class ListedSession(Body, frozen=True):
     """A session as an administrator sees it; the wallet of a backend is 32 zero bytes."""
 
     sid: ShortText
-    wallet: Key
+    wallet: WalletKey
     age_ms: Uint
     queued_bytes: Uint
     subscriptions: Uint
@@ -659,7 +669,7 @@ class SessionsListReply(Body, frozen=True):
 class TrustChanged(Body, frozen=True):
     """A wallet's trust changed; the push's offset is the log's sequence."""
 
-    wallet: Key
+    wallet: WalletKey
     status: TrustStatus
     score: Score
     reason: Uint

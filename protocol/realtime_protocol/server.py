@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from realtime_protocol import codec
 from realtime_protocol.codec import (
     Request,
-    decode_login_scheme,
-    decode_request,
-    decode_request_body,
     decode_whole_request,
     encode,
     encode_error,
@@ -155,10 +153,27 @@ Event = (
 )
 
 
+class RequestReader(Protocol):
+    """Reads requests in the form in which they come: `codec`, or another with its functions."""
+
+    def decode_request(self, frame: bytes) -> Request:
+        """Read a request's envelope; RemoteProtocolError (4500) when it can't be read."""
+        ...
+
+    def decode_request_body(self, request: Request) -> Any:
+        """Read a request's body; RequestError 104 for an unknown type, 103 for a bad body."""
+        ...
+
+    def decode_login_scheme(self, request: Request) -> int | None:
+        """Read only the scheme of a login; None when there is none."""
+        ...
+
+
 class ServerSession:
     """One connection's session: login, scopes, rates, requests in flight. Time is given in.
 
-    *_s is monotonic, *_ms epoch time.
+    *_s is monotonic, *_ms epoch time. What it returns to be sent is msgpack, whatever *reader*
+    reads.
     """
 
     __slots__ = (
@@ -168,6 +183,7 @@ class ServerSession:
         "_in_flight",
         "_limits",
         "_logins_failed",
+        "_reader",
         "_weights",
         "closing",
         "deadline_s",
@@ -176,7 +192,7 @@ class ServerSession:
         "wallet",
     )
 
-    def __init__(self, limits: Limits, *, now_s: float) -> None:
+    def __init__(self, limits: Limits, *, now_s: float, reader: RequestReader = codec) -> None:
         self.state = SessionState.NEW
         self.wallet: PublicKey | None = None
         self.scopes: frozenset[str] = frozenset()
@@ -184,6 +200,7 @@ class ServerSession:
         self.deadline_s: float | None = None
         """When the login must have come, or the session ends."""
         self._limits = limits
+        self._reader = reader
         self._bucket = TokenBucket(limits.requests_per_s, limits.requests_burst, now_s=now_s)
         self._challenge: Challenge | None = None
         self._challenges_before_login = 0
@@ -212,7 +229,8 @@ class ServerSession:
         """Take one message from the client."""
         if self.state is _OPEN:
             # Nearly all messages pass every check: this is the short way through the same checks.
-            # Whatever doesn't pass changes nothing here and is looked at again with care.
+            # Whatever doesn't pass changes nothing here and is looked at again with care. No text
+            # passes: its first byte is no msgpack array.
             request = decode_whole_request(frame)
             if request is not None and len(frame) <= self._limits.frame_bytes_max:
                 in_flight, kind = self._in_flight, request.kind
@@ -257,8 +275,8 @@ class ServerSession:
         """Undo `take_at_once`."""
         self._bucket.give_back(self._weights[kind] * number)
 
-    def receive_text(self) -> Closing:
-        """Take a text frame, which the msgpack subprotocol does not know."""
+    def receive_misframed(self) -> Closing:
+        """Take a frame that the subprotocol does not know: text on msgpack, binary on JSON."""
         return self._fail(CloseCode.PROTOCOL_ERROR)
 
     def _take_any(self, frame: bytes, now_s: float, now_ms: int) -> Event:
@@ -268,7 +286,7 @@ class ServerSession:
             self.closing = Closing(MESSAGE_TOO_BIG, f"at most {self.frame_bytes_max} bytes")
             return self.closing
         try:
-            request = decode_request(frame)
+            request = self._reader.decode_request(frame)
         except RemoteProtocolError as error:
             return self._fail(error.close_code)
         if request.id in self._in_flight:
@@ -386,7 +404,7 @@ class ServerSession:
             return self._take_service(request)
         if kind in _PROOFS:
             return self._take_proof(kind, request, now_ms)
-        body = decode_request_body(request)
+        body = self._reader.decode_request_body(request)
         if kind is RequestType.CHALLENGE:
             return self._take_challenge_request(request.id, body.ttl_ms, now_s)
         self._in_flight[request.id] = kind
@@ -455,7 +473,7 @@ class ServerSession:
 
     def _take_service(self, request: Request) -> Event:
         try:
-            body = decode_request_body(request)
+            body = self._reader.decode_request_body(request)
         except RequestError as error:
             self._count_failure(error)
             raise
@@ -478,7 +496,7 @@ class ServerSession:
 
     def _read_proof(self, kind: RequestType, request: Request, challenge: Challenge) -> Event:
         if kind is RequestType.RESUME:
-            return ResumeSent(request.id, challenge, decode_request_body(request))
+            return ResumeSent(request.id, challenge, self._reader.decode_request_body(request))
         proof = self._read_login(request)
         return LoginSent(request.id, challenge, proof, refresh=kind is RequestType.REFRESH)
 
@@ -498,9 +516,9 @@ class ServerSession:
 
     def _read_login(self, request: Request) -> LoginRequest:
         try:
-            proof: LoginRequest = decode_request_body(request)
+            proof: LoginRequest = self._reader.decode_request_body(request)
         except RequestError as error:
-            scheme = decode_login_scheme(request)
+            scheme = self._reader.decode_login_scheme(request)
             if scheme is None or scheme in _SCHEMES:
                 raise
             raise RequestError(

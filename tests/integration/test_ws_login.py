@@ -19,7 +19,7 @@ from realtime_protocol.messages import (
     Scheme,
     TrustStatus,
 )
-from realtime_protocol.versions import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
+from realtime_protocol.versions import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, SUBPROTOCOLS
 from waiting import eventually
 from ws_hub import ALICE, BAD_SIGNATURE, BOB, ORIGIN, Client, open_client, served_hub
 
@@ -28,6 +28,12 @@ from ws_hub import ALICE, BAD_SIGNATURE, BOB, ORIGIN, Client, open_client, serve
 def mount(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways in behave alike; paths and the server's own end are the server's business."""
     monkeypatch.setattr(ws_hub, "by_asgi", request.param)
+
+
+@pytest.fixture(autouse=True, params=[SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said in msgpack can be said in JSON."""
+    monkeypatch.setattr(ws_hub, "subprotocol", request.param)
 
 
 async def _refused(client: Client, kind: RequestType, body: object) -> ErrorCode:
@@ -66,7 +72,7 @@ async def test_a_client_without_origin_is_refused_where_native_clients_are_not_l
             await client.log_in()
 
 
-@pytest.mark.parametrize("offered", [[], ["chat"], [SUBPROTOCOL_JSON]])
+@pytest.mark.parametrize("offered", [[], ["chat"], ["realtime.qubic.v2.json"]])
 async def test_a_client_without_our_subprotocol_is_told_which_there_are(
     offered: list[str],
 ) -> None:
@@ -74,11 +80,24 @@ async def test_a_client_without_our_subprotocol_is_told_which_there_are(
         with pytest.raises(InvalidStatus) as refusal:
             await hub.client(subprotocols=offered).__aenter__()
         assert refusal.value.response.status_code == 400
-        assert SUBPROTOCOL_MSGPACK.encode() in bytes(refusal.value.response.body or b"")
+        told = bytes(refusal.value.response.body or b"").decode()
+        assert f"Subprotocols: {', '.join(SUBPROTOCOLS)}\n" in told
+
+
+async def test_a_hub_may_serve_no_json_and_then_does_not_list_it() -> None:
+    limits = Limits(sessions_per_ip_max=1)
+    async with served_hub(limits, subprotocols=(SUBPROTOCOL_MSGPACK,)) as hub:
+        with pytest.raises(InvalidStatus) as refusal:
+            await hub.client(subprotocols=[SUBPROTOCOL_JSON]).__aenter__()
+        assert refusal.value.response.status_code == 400
+        told = bytes(refusal.value.response.body or b"").decode()
+        assert f"Subprotocols: {SUBPROTOCOL_MSGPACK}\n" in told
+        async with hub.client(subprotocols=SUBPROTOCOLS) as client:
+            assert client.websocket.subprotocol == SUBPROTOCOL_MSGPACK
 
 
 async def test_ours_is_chosen_among_several_subprotocols_and_compression_is_declined() -> None:
-    offered = ["chat", SUBPROTOCOL_MSGPACK]
+    offered = ["chat", SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK]
     async with served_hub() as hub, hub.client(subprotocols=offered) as client:
         assert client.websocket.subprotocol == SUBPROTOCOL_MSGPACK
         assert not client.websocket.protocol.extensions

@@ -1,7 +1,7 @@
 """What every session of this process works with."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,7 @@ from realtime_hub.session.tasks import RequestTasks
 from realtime_protocol.codes import CloseCode
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.limits import Limits
+from realtime_protocol.versions import SUBPROTOCOLS
 
 BACKENDS_ONLY: Final = "backends.invalid"
 """Stands in the challenge where no wallet may log in; no page can have this host (RFC 2606)."""
@@ -42,6 +43,8 @@ class SessionSettings:
     """Allowed Origin -> the domain that its users sign for."""
     domain_without_origin: str | None
     """The domain of native clients; None: they are not let in."""
+    subprotocols: Sequence[str] = SUBPROTOCOLS
+    """Those that are served, the best first."""
     connections_max: int = 20_000
     inbound_bytes_max: int = 64 * 1_048_576
     """Kept of messages that are not whole, of all connections; who adds beyond is closed 4004."""

@@ -21,8 +21,10 @@ from realtime_protocol.messages import (
 class Wire(Protocol):
     """One open connection, as bytes of whole messages."""
 
-    writable: bool
-    """Whether more may be sent now; `LiveSession.flush` is called when that turns true."""
+    @property
+    def writable(self) -> bool:
+        """Whether more may be sent now; `LiveSession.flush` is called when that turns true."""
+        ...
 
     @property
     def unsent_bytes(self) -> int:

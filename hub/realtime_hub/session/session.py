@@ -21,6 +21,7 @@ from realtime_hub.session.resumes import Place
 from realtime_hub.session.service_seat import ServiceSeat
 from realtime_hub.session.shared_rates import SharedRate
 from realtime_hub.session.subscriptions import Subscription
+from realtime_protocol import codec
 from realtime_protocol.codec import Push, decode_answer, encode_push
 from realtime_protocol.codes import CloseCode, ErrorCode, close_reason
 from realtime_protocol.errors import RequestError
@@ -36,7 +37,14 @@ from realtime_protocol.messages import (
     PushType,
     RequestType,
 )
-from realtime_protocol.server import Closing, Event, Refused, RequestSent, ServerSession
+from realtime_protocol.server import (
+    Closing,
+    Event,
+    Refused,
+    RequestReader,
+    RequestSent,
+    ServerSession,
+)
 
 if TYPE_CHECKING:
     from realtime_hub.session.context import HubContext
@@ -81,9 +89,10 @@ class LiveSession:
         address: str,
         domain: str,
         from_page: bool,
+        reader: RequestReader = codec,
     ) -> None:
         now_s = context.clock.monotonic_s()
-        self.machine = ServerSession(context.limits, now_s=now_s)
+        self.machine = ServerSession(context.limits, now_s=now_s, reader=reader)
         self.address = address
         self.domain = domain
         self.from_page = from_page
@@ -188,10 +197,10 @@ class LiveSession:
                 self.follow_machine()
         self.flush()
 
-    def receive_text(self) -> None:
-        """Take a text frame, which closes."""
+    def receive_misframed(self) -> None:
+        """Take a frame of the kind that the subprotocol doesn't have, which closes."""
         if not self.ended:
-            self.machine.receive_text()
+            self.machine.receive_misframed()
             self.follow_machine()
 
     def heard(self) -> None:

@@ -203,7 +203,7 @@ def test_elements_after_those_that_are_known_are_ignored() -> None:
 
 def test_a_text_frame_closes_4500() -> None:
     session = Bench().session
-    assert session.receive_text().code == CloseCode.PROTOCOL_ERROR
+    assert session.receive_misframed().code == CloseCode.PROTOCOL_ERROR
     assert session.closing is not None
 
 

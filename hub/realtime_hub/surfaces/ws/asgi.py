@@ -13,14 +13,13 @@ from typing import Any, Final
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import LiveSession, Serve
+from realtime_hub.surfaces.ws.forms import FORMS
 from realtime_hub.surfaces.ws.handshake import (
-    SUBPROTOCOLS,
     Refusal,
     admit,
     refuse_address,
     refuse_for_subprotocols,
 )
-from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +32,7 @@ QUEUE_HIGH_BYTES: Final = 16_384
 QUEUE_LOW_BYTES: Final = 4_096
 INTERNAL_ERROR: Final = 1011
 _HTTP_RESPONSE: Final = "websocket.http.response"
+_SEND: Final = "websocket.send"
 _ORIGIN: Final = b"origin"  # ASGI has names in lower case.
 
 
@@ -50,36 +50,43 @@ class AsgiEndpoint:
         await receive()  # websocket.connect
         client = scope.get("client")
         address = count_as(client[0]) if client else "local"
-        domain = self._admit(scope, address)
-        if isinstance(domain, Refusal):
-            await _refuse(domain, scope, send)
+        admitted = self._admit(scope, address)
+        if isinstance(admitted, Refusal):
+            await _refuse(admitted, scope, send)
             return
+        domain, subprotocol = admitted
+        form = FORMS[subprotocol]
         try:
-            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL_MSGPACK})
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
+            connection = AsgiConnection(self._context, send, reads_text=form.is_text)
             session = LiveSession(
                 self._context,
-                connection := AsgiConnection(self._context, send),
+                form.wire(connection),
                 self._serve,
                 address=address,
                 domain=domain,
                 from_page=any(name == _ORIGIN for name, _ in scope["headers"]),
+                reader=form.reader,
             )
             await connection.run(receive, session)
         finally:
             self._context.registry.addresses.disconnect(address)
 
-    def _admit(self, scope: Message, address: str) -> str | Refusal:
+    def _admit(self, scope: Message, address: str) -> tuple[str, str] | Refusal:
+        """Return domain and subprotocol."""
         context = self._context
         now_s = context.clock.monotonic_s()
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == _ORIGIN]
         domain = admit(context, address=address, origins=origins, now_s=now_s)
         if isinstance(domain, Refusal):
             return domain
-        if not set(SUBPROTOCOLS) & set(scope.get("subprotocols", ())):
-            return refuse_for_subprotocols()
+        served, offered = context.settings.subprotocols, scope.get("subprotocols", ())
+        subprotocol = next((name for name in served if name in offered), None)
+        if subprotocol is None:
+            return refuse_for_subprotocols(served)
         if not context.registry.addresses.try_connect(address, now_s=now_s):
             return refuse_address()
-        return domain
+        return domain, subprotocol
 
 
 async def _refuse(refusal: Refusal, scope: Message, send: Send) -> None:
@@ -96,14 +103,16 @@ async def _refuse(refusal: Refusal, scope: Message, send: Send) -> None:
 class AsgiConnection:
     """One connection; the :class:`~realtime_hub.session.ports.Wire` of its session."""
 
-    def __init__(self, context: HubContext, send: Send) -> None:
+    def __init__(self, context: HubContext, send: Send, *, reads_text: bool) -> None:
         self.writable = True
         self.unsent_bytes = 0
         """What the server has not taken yet."""
         self.drained_bytes = 0
         self._context = context
         self._send = send
-        self._queue: deque[bytes] = deque()
+        self._reads_text = reads_text
+        self._queue: deque[tuple[int, Message]] = deque()
+        """Each with its size."""
         self._something = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
@@ -130,9 +139,16 @@ class AsgiConnection:
 
     def send(self, messages: Sequence[bytes]) -> None:
         """Queue whole messages for the server."""
+        self._put([(len(each), {"type": _SEND, "bytes": each}) for each in messages])
+
+    def send_texts(self, texts: Sequence[bytes]) -> None:
+        """Queue whole messages that leave as text."""
+        self._put([(len(each), {"type": _SEND, "text": each.decode()}) for each in texts])
+
+    def _put(self, sized: Sequence[tuple[int, Message]]) -> None:
         if self._goodbye is None:
-            self._queue.extend(messages)
-            self.unsent_bytes += sum(map(len, messages))
+            self._queue.extend(sized)
+            self.unsent_bytes += sum(size for size, _ in sized)
             self.writable = self.unsent_bytes < QUEUE_HIGH_BYTES
             self._something.set()
 
@@ -161,10 +177,11 @@ class AsgiConnection:
             if event["type"] == "websocket.disconnect":
                 return
             try:
-                if event.get("bytes") is not None:
-                    session.receive([event["bytes"]])
+                message = event.get("text" if self._reads_text else "bytes")
+                if message is None:
+                    session.receive_misframed()
                 else:
-                    session.receive_text()
+                    session.receive([message.encode() if self._reads_text else message])
             except Exception:
                 logger.exception("a connection failed")
                 session.end(INTERNAL_ERROR, "internal_error", least_urgent=None)
@@ -175,10 +192,10 @@ class AsgiConnection:
                 await self._something.wait()
                 self._something.clear()
                 while self._queue:
-                    message = self._queue.popleft()
-                    await self._send({"type": "websocket.send", "bytes": message})
-                    self.unsent_bytes -= len(message)
-                    self.drained_bytes += len(message)
+                    size, message = self._queue.popleft()
+                    await self._send(message)
+                    self.unsent_bytes -= size
+                    self.drained_bytes += size
                     if not self.writable and self.unsent_bytes <= QUEUE_LOW_BYTES:
                         self.writable = True
                         session.flush()

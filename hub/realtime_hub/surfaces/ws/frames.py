@@ -9,7 +9,7 @@ a goodbye. So a connection at rest holds no parser.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
@@ -20,10 +20,13 @@ from realtime_protocol.codes import CloseCode, close_reason
 
 PROTOCOL_ERROR: Final = 1002
 MESSAGE_TOO_BIG: Final = 1009
+NOT_UTF8: Final = 1007
 PING: Final = b"\x89\x00"
 
 _BINARY: Final = 0x82
 """First byte of the only frame of a binary message."""
+_TEXT: Final = b"\x81"
+"""The same of a text message."""
 _FIN: Final = 0x80
 _RESERVED: Final = 0x70
 _OPCODE: Final = 0x0F
@@ -67,7 +70,10 @@ class Broken:
 
 
 class FrameStream:
-    """The frames of one open connection."""
+    """The frames of one open connection, whose messages are binary."""
+
+    opcode: ClassVar[Opcode] = Opcode.BINARY
+    """Of messages."""
 
     __slots__ = (
         "_bounds",
@@ -148,7 +154,7 @@ class FrameStream:
     def odd(self) -> Frame | Broken | None:
         """Return what is next and `receive` doesn't read; None when it isn't whole.
 
-        A frame is a control or text frame, or a binary message that came otherwise.
+        A frame is a control frame, one of the other kind, or a message that came otherwise.
         """
         while self._input and not self._broken:
             size = self._measure()
@@ -207,7 +213,7 @@ class FrameStream:
         if protocol.state is not OPEN:
             self._fragments = None
             return frame if frame.opcode is Opcode.CLOSE else None
-        if frame.opcode is Opcode.CONT or (frame.opcode is Opcode.BINARY and not frame.fin):
+        if frame.opcode is Opcode.CONT or (frame.opcode is self.opcode and not frame.fin):
             fragments = self._fragments = [*(self._fragments or ()), bytes(frame.data)]
             if len(fragments) > self._bounds.fragments_max:
                 code = CloseCode.PROTOCOL_ERROR
@@ -216,7 +222,7 @@ class FrameStream:
             if not frame.fin:
                 return None
             self._fragments = None
-            frame = Frame(Opcode.BINARY, b"".join(fragments))
+            frame = Frame(self.opcode, b"".join(fragments))
         if protocol.current_size is None:
             self._protocol = None  # It has nothing to remember.
         return frame
@@ -261,6 +267,40 @@ class FrameStream:
             self._output = [*(self._output or ()), *pieces]
 
 
+class TextStream(FrameStream):
+    """The frames of a connection whose messages are text; nobody hurries there, so all are odd."""
+
+    __slots__ = ()
+
+    opcode = Opcode.TEXT
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Take what came."""
+        if not self._broken:
+            self._input += data
+        self.waits = bool(self._input)
+        return []
+
+    def _join(self, frame: Frame) -> Frame | Broken | None:
+        event = super()._join(frame)
+        if (
+            isinstance(event, Frame)
+            and event.opcode is Opcode.TEXT
+            and not _is_utf8(bytes(event.data))
+        ):
+            self.fail(NOT_UTF8, "text must be UTF-8")
+            return Broken(NOT_UTF8, "text must be UTF-8")
+        return event
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _refuse(first: int, second: int) -> str | None:
     """Return what is wrong with a frame's first two bytes."""
     opcode, size = first & _OPCODE, second & ~_MASKED
@@ -288,6 +328,16 @@ def encode_messages(messages: Sequence[bytes]) -> bytes:
         size = len(message)
         parts.append(_SHORT_HEADERS[size] if size < _SIZE_IN_2 else _long_header(size))
         parts.append(message)
+    return b"".join(parts)
+
+
+def encode_texts(texts: Sequence[bytes]) -> bytes:
+    """Return the frames of whole, unmasked text messages."""
+    parts: list[bytes] = []
+    for text in texts:
+        size = len(text)
+        header = _SHORT_HEADERS[size] if size < _SIZE_IN_2 else _long_header(size)
+        parts += (_TEXT, header[1:], text)
     return b"".join(parts)
 
 

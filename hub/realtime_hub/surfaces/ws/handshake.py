@@ -9,10 +9,9 @@ from typing import Final
 from websockets.datastructures import Headers
 
 from realtime_hub.session.context import HubContext
-from realtime_protocol.versions import SUBPROTOCOL_MSGPACK, WEBSOCKET_PATH
+from realtime_protocol.versions import WEBSOCKET_PATH
 
 VERSION: Final = "13"
-SUBPROTOCOLS: Final = (SUBPROTOCOL_MSGPACK,)
 FULL_RETRY_S: Final = 5
 """What a client is told when there is no room for it."""
 
@@ -96,9 +95,9 @@ def refuse_address() -> Refusal:
     )
 
 
-def refuse_for_subprotocols(words: str = "") -> Refusal:
-    """Refuse a client that offers no subprotocol of ours, after *words* of what else is wrong."""
-    return Refusal(HTTPStatus.BAD_REQUEST, f"{words}Subprotocols: {', '.join(SUBPROTOCOLS)}\n")
+def refuse_for_subprotocols(served: Sequence[str], words: str = "") -> Refusal:
+    """Refuse a client that offers none of those *served*, after *words* of what else is wrong."""
+    return Refusal(HTTPStatus.BAD_REQUEST, f"{words}Subprotocols: {', '.join(served)}\n")
 
 
 def domain_of(

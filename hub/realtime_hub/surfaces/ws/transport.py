@@ -21,15 +21,16 @@ from websockets.typing import Subprotocol
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
+from realtime_hub.surfaces.ws.forms import FORMS
 from realtime_hub.surfaces.ws.frames import (
     PING,
     Broken,
     FrameStream,
     encode_messages,
+    encode_texts,
     frame_logger,
 )
 from realtime_hub.surfaces.ws.handshake import (
-    SUBPROTOCOLS,
     Refusal,
     admit,
     refuse_address,
@@ -50,7 +51,6 @@ WRITE_LOW_BYTES: Final = 4_096
 READ_AT_ONCE_BYTES: Final = 4_096
 """Read from one client before others get their turn: some 700 of the smallest frames."""
 INTERNAL_ERROR: Final = 1011
-_SUBPROTOCOLS: Final = [Subprotocol(name) for name in SUBPROTOCOLS]
 
 
 class ServerState(Protocol):
@@ -155,13 +155,16 @@ class WebSocketTransport(asyncio.Protocol):
         """Answer a request that is good, and begin the session."""
         now_s = self._context.clock.monotonic_s()
         domain = admit(self._context, address=self._address, origins=upgrade.origins, now_s=now_s)
+        served = self._context.settings.subprotocols
+        if isinstance(domain, str) and upgrade.subprotocol not in served:
+            domain = refuse_for_subprotocols(served)
         if isinstance(domain, str) and not self._count(now_s):
             domain = refuse_address()
         if isinstance(domain, Refusal):
             self._refuse(domain)
         else:
             self._write(encode_acceptance(upgrade))
-            self._open(domain, from_page=bool(upgrade.origins))
+            self._open(domain, upgrade.subprotocol, from_page=bool(upgrade.origins))
 
     def eof_received(self) -> bool:
         """The client sends nothing more: close, in its turn, since the system takes long for it."""
@@ -240,6 +243,12 @@ class WebSocketTransport(asyncio.Protocol):
         if frames is not None and frames.is_open:
             self._write(encode_messages(messages))
 
+    def send_texts(self, texts: Sequence[bytes]) -> None:
+        """Send whole messages as text, in order, with one write."""
+        frames = self._frames
+        if frames is not None and frames.is_open:
+            self._write(encode_texts(texts))
+
     def pause_reading(self) -> None:
         """Deliver no further messages until `resume_reading`."""
         self._held = True
@@ -293,7 +302,7 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _process_odd(self, frames: FrameStream) -> None:
         while (event := frames.odd()) is not None and self._session is not None:
-            self._take_odd(event, self._session)
+            self._take_odd(frames, event, self._session)
             self._write_pieces(frames.output())
             messages = frames.receive(b"")
             if messages and self._session is not None:
@@ -308,17 +317,17 @@ class WebSocketTransport(asyncio.Protocol):
         if added and registry.inbound_bytes > self._context.settings.inbound_bytes_max:
             self._fail_session(CloseCode.OVERLOADED)
 
-    def _take_odd(self, event: Frame | Broken, session: LiveSession) -> None:
+    def _take_odd(self, frames: FrameStream, event: Frame | Broken, session: LiveSession) -> None:
         if isinstance(event, Broken):
             # The frames have said goodbye already; the session follows.
             session.end(event.code, event.reason, least_urgent=None)
             return
         match event.opcode:
-            case Opcode.BINARY:
+            case frames.opcode:
                 self._got = True
                 session.receive([bytes(event.data)])
-            case Opcode.TEXT:
-                session.receive_text()
+            case Opcode.BINARY | Opcode.TEXT:
+                session.receive_misframed()
             case Opcode.PING | Opcode.PONG:
                 session.heard()
                 now_s = self._context.clock.monotonic_s()
@@ -331,7 +340,8 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _shake_hands(self, data: bytes) -> None:
         """Answer a request to upgrade that is unusual, and that uvicorn has read whole."""
-        protocol = ServerProtocol(subprotocols=_SUBPROTOCOLS, logger=frame_logger)
+        served = [Subprotocol(name) for name in self._context.settings.subprotocols]
+        protocol = ServerProtocol(subprotocols=served, logger=frame_logger)
         protocol.receive_data(data)
         for event in protocol.events_received():
             if isinstance(event, Request):
@@ -360,12 +370,13 @@ class WebSocketTransport(asyncio.Protocol):
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not self._count(now_s):
             self._refuse(refuse_address())
         elif protocol.subprotocol is None and response.status_code == HTTPStatus.BAD_REQUEST:
-            self._refuse(refuse_for_subprotocols((response.body or b"").decode()))
+            served = self._context.settings.subprotocols
+            self._refuse(refuse_for_subprotocols(served, (response.body or b"").decode()))
         else:
             protocol.send_response(response)
             self._write_pieces(protocol.data_to_send())
-            if protocol.state is OPEN:
-                self._open(domain, from_page="Origin" in headers)
+            if protocol.state is OPEN and protocol.subprotocol is not None:
+                self._open(domain, protocol.subprotocol, from_page="Origin" in headers)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._write(encode_refusal(refusal))
@@ -375,16 +386,18 @@ class WebSocketTransport(asyncio.Protocol):
         self._counted = self._context.registry.addresses.try_connect(self._address, now_s=now_s)
         return self._counted
 
-    def _open(self, domain: str, *, from_page: bool) -> None:
+    def _open(self, domain: str, subprotocol: str, *, from_page: bool) -> None:
+        form = FORMS[subprotocol]
         session = LiveSession(
             self._context,
-            self,
+            form.wire(self),
             self._serve,
             address=self._address,
             domain=domain,
             from_page=from_page,
+            reader=form.reader,
         )
-        self._frames = FrameStream(session)
+        self._frames = form.stream(session)
         self._session = session
         session.start()
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from websockets.utils import accept_key
 
-from realtime_hub.surfaces.ws.handshake import SUBPROTOCOLS, VERSION, Refusal
-from realtime_protocol.versions import WEBSOCKET_PATH
+from realtime_hub.surfaces.ws.handshake import VERSION, Refusal
+from realtime_protocol.versions import SUBPROTOCOLS, WEBSOCKET_PATH
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # Rule: nothing in it can match in two ways, so that a long request takes no more than one pass.
@@ -28,7 +28,7 @@ _BODY: Final = frozenset({"content-length", "transfer-encoding", "expect"})
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A request that is good by RFC 6455, for our path and a subprotocol of ours."""
+    """A request that is good by RFC 6455, for our path and a subprotocol that there is."""
 
     key: str
     subprotocol: str

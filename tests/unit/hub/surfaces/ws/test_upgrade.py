@@ -7,8 +7,9 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from realtime_hub.surfaces.ws.handshake import FULL_RETRY_S, SUBPROTOCOLS, refuse_address
+from realtime_hub.surfaces.ws.handshake import FULL_RETRY_S, refuse_address
 from realtime_hub.surfaces.ws.upgrade import encode_acceptance, encode_refusal, read_upgrade
+from realtime_protocol.versions import SUBPROTOCOLS
 
 GOOD = (
     b"GET /v1 HTTP/1.1\r\nHost: hub.example\r\nConnection: keep-alive, Upgrade\r\n"
@@ -40,7 +41,7 @@ SPOILED = {
     "a short key": (b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZSBub25j"),
     "a key of other letters": (b"dGhl", b"dG-l"),
     "two Origins": (b"Origin:", b"Origin: https://app.example\r\norigin:"),
-    "no subprotocol of ours": (b"realtime.qubic.v1.msgpack", b"realtime.qubic.v1.json"),
+    "no subprotocol of ours": (b"realtime.qubic.v1.msgpack", b"realtime.qubic.v2.msgpack"),
     "a body": (b"Host:", b"Content-Length: 1\r\nHost:"),
     "a body in chunks": (b"Host:", b"Transfer-Encoding: chunked\r\nHost:"),
     "a wish to be told to go on": (b"Host:", b"Expect: 100-continue\r\nHost:"),
