@@ -2,7 +2,8 @@
 
 ``--check`` writes nothing and fails when the file isn't what this program makes. In the file a
 frame stands twice: as hex, and as the array that msgpack reads from it, in which a byte string is
-``{"hex": "..."}`` and a map is ``{"map": {...}}``. ``fields`` names the parts of the body.
+``{"hex": "..."}`` and a map is ``{"map": {...}}``. ``text`` is the same message on the JSON
+subprotocol; ``fields`` names the parts of the body.
 """
 
 import json
@@ -18,6 +19,7 @@ from realtime_protocol.codec import encode_request as encode_request_frame
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import parse_identity
+from realtime_protocol.json_codec import encode_json
 from realtime_protocol.login_resources import encode_key
 from realtime_protocol.messages import (
     AMOUNT_QU_MAX,
@@ -451,6 +453,7 @@ def entry(name: str, kind: str, frame: bytes, body: object) -> dict[str, object]
         "kind": kind,
         "hex": frame.hex(),
         "frame": plain(msgpack.decode(frame)),
+        "text": encode_json(frame).decode(),
         "fields": named(body),
     }
 

@@ -52,11 +52,11 @@ class RawSocket:
                 size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8))
             return head[0] & 0x0F, await self.reader.readexactly(size)
 
-    async def message(self) -> bytes:
-        """Return the next binary message; pongs on the way are passed over."""
+    async def message(self, kind: int = BINARY) -> bytes:
+        """Return the next message, which is of that kind; pongs on the way are passed over."""
         while True:
             opcode, payload = await self.frame()
-            if opcode == BINARY:
+            if opcode == kind:
                 return payload
             assert opcode in (PING, PONG), (opcode, payload)
 
@@ -79,7 +79,9 @@ class RawSocket:
 
 
 @contextlib.asynccontextmanager
-async def raw_socket(url: str, *, receive_bytes: int | None = None) -> AsyncIterator[RawSocket]:
+async def raw_socket(
+    url: str, *, receive_bytes: int | None = None, subprotocol: str = SUBPROTOCOL_MSGPACK
+) -> AsyncIterator[RawSocket]:
     """Connect and upgrade; *receive_bytes* makes the kernel hold little for us."""
     address = urlsplit(url)
     sock = socket.socket()
@@ -94,7 +96,7 @@ async def raw_socket(url: str, *, receive_bytes: int | None = None) -> AsyncIter
             f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            f"Sec-WebSocket-Protocol: {SUBPROTOCOL_MSGPACK}\r\n\r\n".encode()
+            f"Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n".encode()
         )
         async with asyncio.timeout(WITHIN_S):
             answer = await reader.readuntil(b"\r\n\r\n")

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from realtime_protocol.codec import (
 )
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
+from realtime_protocol.identity import encode_identity
+from realtime_protocol.json_codec import decode_json, encode_json
 from realtime_protocol.messages import PUSHES, REQUESTS, RequestType
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +83,28 @@ def test_an_independent_msgpack_reads_and_writes_the_frame(vector: dict[str, Any
     frame = bytes.fromhex(vector["hex"])
     assert msgpack.unpackb(frame) == unmarked(vector["frame"])
     assert msgpack.packb(unmarked(vector["frame"])) == frame
+
+
+@EVERY
+def test_the_text_says_the_same_in_json(vector: dict[str, Any]) -> None:
+    frame = bytes.fromhex(vector["hex"])
+    assert encode_json(frame).decode() == vector["text"]
+    assert decode_json(vector["text"].encode()) == frame
+
+
+@EVERY
+def test_an_independent_reader_of_json_finds_the_frame_with_its_bytes_as_text(
+    vector: dict[str, Any],
+) -> None:
+    def spelled(value: Any, text: Any) -> Any:
+        if isinstance(value, list):
+            return [spelled(one, shown) for one, shown in zip(value, text, strict=True)]
+        if isinstance(value, bytes) and len(value) == 32 and len(text) == 60:
+            return encode_identity(value)
+        return urlsafe_b64encode(value).decode().rstrip("=") if isinstance(value, bytes) else value
+
+    text = json.loads(vector["text"])
+    assert text == spelled(unmarked(vector["frame"]), text)
 
 
 def test_every_message_that_is_served_has_a_vector() -> None:

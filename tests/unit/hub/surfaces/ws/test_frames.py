@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from websockets.frames import Frame
 
 from raw_socket import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
-from realtime_hub.surfaces.ws.frames import Broken, FrameStream, encode_messages
+from realtime_hub.surfaces.ws.frames import (
+    NOT_UTF8,
+    Broken,
+    FrameStream,
+    TextStream,
+    encode_messages,
+    encode_texts,
+)
 
 
 @dataclass
@@ -105,18 +112,18 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_header_that_breaks_a_rule_is_refused_before_anything_follows_it(name: str) -> None:
     header, code = BROKEN[name]
-    stream = FrameStream(Bounds())
-    plain = frame(b"before")
-    before, event = read(stream, plain + header)
-    assert before == b"before"
-    assert isinstance(event, Broken)
-    assert event.code == code
-    goodbye, end = stream.output()
-    assert goodbye[2:4] == code.to_bytes(2)
-    assert end == b""
-    assert not stream.is_open
-    assert read(stream, frame(b"after")) == []
-    assert stream.held_bytes == 0
+    for stream in (FrameStream(Bounds()), TextStream(Bounds())):
+        plain = frame(b"before")
+        before, event = read(stream, plain + header)
+        assert before == b"before"
+        assert isinstance(event, Broken)
+        assert event.code == code
+        goodbye, end = stream.output()
+        assert goodbye[2:4] == code.to_bytes(2)
+        assert end == b""
+        assert not stream.is_open
+        assert read(stream, frame(b"after")) == []
+        assert stream.held_bytes == 0
 
 
 def test_small_fragments_count_together() -> None:
@@ -151,3 +158,60 @@ def test_frames_out_have_the_shortest_header() -> None:
     for size, header_bytes in sizes.items():
         assert len(encode_messages([bytes(size)])) == size + header_bytes
     assert encode_messages([b"a", b"bc"]) == b"\x82\x01a\x82\x02bc"
+    assert encode_texts([b"a", b"bc"]) == b"\x81\x01a\x81\x02bc"
+    assert encode_texts([bytes(126)])[:4] == b"\x81\x7e\x00\x7e"
+
+
+@given(
+    st.lists(st.lists(st.text(max_size=90), min_size=1, max_size=4), max_size=6),
+    st.lists(st.integers(min_value=1, max_value=300), max_size=30),
+)
+def test_text_comes_whole_in_fragments_and_cut_anywhere(
+    messages: list[list[str]], cuts: list[int]
+) -> None:
+    data = b""
+    for parts in messages:
+        for place, part in enumerate(parts):
+            fin = place == len(parts) - 1
+            data += frame(part.encode(), CONT if place else TEXT, fin=fin)
+    stream = TextStream(Bounds())
+    events: list[Event] = []
+    for size in cuts:
+        events += read(stream, data[:size])
+        data = data[size:]
+    events += read(stream, data)
+    assert events == [(TEXT, "".join(parts).encode()) for parts in messages]
+    assert stream.held_bytes == 0
+    assert not stream.in_message
+
+
+def test_binary_frames_among_text_are_told_as_what_they_are() -> None:
+    stream = TextStream(Bounds())
+    assert read(stream, frame(b"t", TEXT) + frame(b"b")) == [(TEXT, b"t"), b"b"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frame(b"\xff", TEXT),
+        frame(b"\xc3", TEXT),
+        frame(b"\xed\xa0\xbd", TEXT),
+        frame(b"ok\xc3", TEXT, fin=False) + frame(b"(", CONT),
+    ],
+    ids=["no letter", "half a letter", "half a pair", "in fragments"],
+)
+def test_text_that_is_not_utf8_is_refused_with_1007(sent: bytes) -> None:
+    stream = TextStream(Bounds())
+    [before, event] = read(stream, frame(b"\xc3\xa4", TEXT) + sent)
+    assert before == (TEXT, b"\xc3\xa4")
+    assert isinstance(event, Broken)
+    assert event.code == NOT_UTF8
+    assert read(stream, frame(b"after", TEXT)) == []
+    assert stream.held_bytes == 0
+
+
+def test_half_a_letter_may_end_a_fragment() -> None:
+    letter = "ä".encode()
+    stream = TextStream(Bounds())
+    sent = frame(letter[:1], TEXT, fin=False) + frame(b"?", PING) + frame(letter[1:], CONT)
+    assert read(stream, sent) == [(PING, b"?"), (TEXT, letter)]
