@@ -89,16 +89,20 @@ class Logins:
         self._session_ttl_ms = session_ttl_ms
 
     def issue_challenge(self, *, domain: str, uri: str, ttl_ms: int) -> LoginChallenge:
-        """Return a fresh challenge; its times are whole seconds, and it lives at least ttl_ms."""
+        """Return a fresh challenge; its times are whole seconds.
+
+        It lives at least *ttl_ms*, unless that makes it longer than clients sign.
+        """
         if not 1_000 <= ttl_ms <= TTL_MS_MAX:
             raise RequestError(
                 ErrorCode.BAD_MESSAGE, f"ttl of {ttl_ms} ms is not in 1000..{TTL_MS_MAX}"
             )
         now_ms = self._clock.now_ms()
+        issued_ms = now_ms // 1_000 * 1_000
         return LoginChallenge(
             nonce=self._letters(NONCE_LETTERS),
-            issued_ms=now_ms // 1_000 * 1_000,
-            expires_ms=-(-(now_ms + ttl_ms) // 1_000) * 1_000,
+            issued_ms=issued_ms,
+            expires_ms=min(-(-(now_ms + ttl_ms) // 1_000) * 1_000, issued_ms + TTL_MS_MAX),
             domain=domain,
             uri=uri,
             chain=self._chain,

@@ -12,6 +12,7 @@ from realtime_hub.auth.delegation import Delegation
 from realtime_hub.auth.login import Logins
 from realtime_hub.signatures import SignatureChecks
 from realtime_protocol._pure_fourq import N
+from realtime_protocol.client import CHALLENGE_TTL_MS_MAX
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.login_text import LoginChallenge, build_login_text
@@ -80,6 +81,14 @@ def test_a_challenge_has_22_letters_and_whole_seconds(logins: Logins, clock: Fak
     assert challenge.issued_ms % 1_000 == challenge.expires_ms % 1_000 == 0
     assert challenge.expires_ms - clock.now_ms() >= 10_000
     assert challenge.nonce != issue(logins).nonce
+
+
+def test_the_longest_challenge_is_not_rounded_up_beyond_what_clients_sign(
+    logins: Logins, clock: FakeClock
+) -> None:
+    clock.advance_ms(345)
+    challenge = logins.issue_challenge(domain=DOMAIN, uri=URI, ttl_ms=300_000)
+    assert challenge.expires_ms - challenge.issued_ms == CHALLENGE_TTL_MS_MAX
 
 
 @pytest.mark.parametrize("ttl_ms", [0, 999, 300_001])
