@@ -187,6 +187,8 @@ def _shape(body: Any) -> shapes.Type:
 
 def _ts_type(shape: shapes.Type) -> str:
     match shape:
+        case shapes.Metadata(type=inner):
+            return _ts_type(inner)
         case shapes.StructType(cls=body):
             return str(body.__name__)
         case shapes.EnumType(cls=enum):
@@ -214,6 +216,8 @@ def _ts_type(shape: shapes.Type) -> str:
 
 def _js_shape(shape: shapes.Type) -> str:
     match shape:
+        case shapes.Metadata(type=inner):
+            return _js_shape(inner)
         case shapes.StructType(cls=body):
             return _constant(body)
         case shapes.EnumType(cls=enum):
@@ -277,6 +281,7 @@ def render_reference() -> str:
     """Return the reference page of message types and codes."""
     sections = (
         ["# Codes of the session protocol", f"<!-- {MADE_BY} -->"],
+        ["## Subprotocols", _SUBPROTOCOLS],
         ["## Requests", _INTRODUCTION_REQUESTS, _request_table()],
         ["## Pushes", _push_table()],
         ["## Errors", _INTRODUCTION_ERRORS, _error_table()],
@@ -287,6 +292,17 @@ def render_reference() -> str:
     return "\n\n".join(part for section in sections for part in section) + "\n"
 
 
+_SUBPROTOCOLS: Final = f"""\
+`{versions.SUBPROTOCOL_MSGPACK}`: each message is a msgpack array in a binary frame. A text frame
+closes 4500.
+
+`{versions.SUBPROTOCOL_JSON}`, where the hub serves it: the same arrays as JSON in text frames, for
+people who [look on](../howto/debug-by-eye.md). A binary frame closes 4500. Types are decimal
+numbers. Wallets are their 60 letters; all other bytes are base64url without padding, in the one
+spelling that encodes them. Integers have no fraction and no exponent and are at most 2^53 - 1. A
+key that stands twice in an object is refused. Limits in bytes count the text.
+
+A client that offers both gets msgpack; one that offers neither gets HTTP 400 with those served."""
 _INTRODUCTION_REQUESTS: Final = (
     "A reply carries its request's type with bit 0x40 set; an error reply is 0x7f. A type that is "
     "reserved is answered 104. A body is an array; readers ignore elements beyond those they know."
@@ -302,12 +318,12 @@ def _request_table() -> str:
     for kind in RequestType:
         served = REQUESTS.get(kind)
         body, reply = (_fields(served[0]), _fields(served[1])) if served else ("reserved", "")
-        rows.append((f"0x{kind:02x}", _dotted(kind.name), body, reply))
+        rows.append((_type(kind), _dotted(kind.name), body, reply))
     return _table(("type", "name", "body", "reply"), rows)
 
 
 def _push_table() -> str:
-    rows = [(f"0x{kind:02x}", _dotted(kind.name), _fields(PUSHES[kind])) for kind in PushType]
+    rows = [(_type(kind), _dotted(kind.name), _fields(PUSHES[kind])) for kind in PushType]
     return _table(("type", "name", "body"), rows)
 
 
@@ -366,6 +382,10 @@ def _noun(shape: shapes.Type) -> str:
     if isinstance(shape, shapes.StructType):
         return f"[{', '.join(field.name for field in shape.fields)}]"
     return "wallets"
+
+
+def _type(kind: int) -> str:
+    return f"0x{kind:02x} ({kind:d})"
 
 
 def _dotted(name: str) -> str:

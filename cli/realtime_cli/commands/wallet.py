@@ -15,6 +15,7 @@ from realtime_cli.granted_keys import (
     revoke_keys,
     show_keys,
 )
+from realtime_cli.login_line import add_answer_arguments, answer
 from realtime_cli.running import layers_of
 from realtime_cli.seeds import add_seed_options, find_seed, write_private
 from realtime_protocol.identity import encode_identity
@@ -31,7 +32,7 @@ _DIGEST_BYTES: Final = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="new|show|sign|keys|revoke"
+        dest="action", required=True, metavar="new|show|sign|answer|keys|revoke"
     )
     new = actions.add_parser("new", help="draw a seed into a file that only you can read")
     new.add_argument("--out", type=Path, metavar="FILE", help="default: IDENTITY.seed, shortened")
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sign.add_argument("--text-file", type=Path, metavar="FILE", help="default: standard input")
     sign.add_argument("--scheme", default="k12", choices=sorted(_SCHEMES), help="(k12)")
     add_seed_options(sign)
+    add_answer_arguments(
+        actions.add_parser("answer", help="turn a hub's challenge in JSON into the login to send")
+    )
     add_keys_arguments(actions.add_parser("keys", help="show the keys that may log in for it"))
     add_revoke_arguments(actions.add_parser("revoke", help="let a key log in no more, or none"))
 
@@ -51,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         "new": _new,
         "show": _show,
         "sign": _sign,
+        "answer": answer,
         "keys": show_keys,
         "revoke": revoke_keys,
     }
