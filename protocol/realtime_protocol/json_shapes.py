@@ -69,9 +69,11 @@ class _Identity:
         return _letters_of(value)
 
     def from_json(self, value: Any, at: str) -> bytes:
+        if not isinstance(value, str):
+            raise Misfit(f"Expected an identity of 60 letters - at `{at}`")
         try:
-            return parse_identity(value)
-        except (TypeError, ValueError) as error:
+            return _key_of(value)
+        except ValueError as error:
             raise Misfit(f"{error} - at `{at}`") from error
 
 
@@ -159,8 +161,9 @@ class _Embedded:
         raise Misfit(f"Expected another body - at `{at}`")
 
 
+# The letters take ten times as long as the rest, and wallets come again: a change is told to many.
 _letters_of: Final = lru_cache(maxsize=1_024)(encode_identity)
-"""The letters take ten times as long as the rest, and a change is told to many."""
+_key_of: Final = lru_cache(maxsize=1_024)(parse_identity)
 _BYTES: Final = _Bytes()
 _IDENTITY: Final = _Identity()
 _SAME_IN_JSON: Final = (
