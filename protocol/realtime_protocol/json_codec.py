@@ -4,7 +4,7 @@ The same arrays as in :mod:`~realtime_protocol.codec`. `encode_json` and `decode
 frames into text and back; the functions named as in `codec` read requests, with the same errors.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -19,7 +19,6 @@ from realtime_protocol.json_shapes import Misfit, Shape, shape_of
 from realtime_protocol.map_keys import DEPTH_MAX
 from realtime_protocol.messages import (
     ERROR_REPLY,
-    INTEGER_MAX,
     PUSH_TYPE_MIN,
     PUSHES,
     REPLY_BIT,
@@ -29,7 +28,8 @@ from realtime_protocol.messages import (
     RequestId,
 )
 
-_INTEGER_LETTERS_MAX: Final = len(str(-INTEGER_MAX))
+_CONTAINERS: Final = frozenset({list, dict})
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 
 
 class _RequestEnvelope(Struct, array_like=True, frozen=True, gc=False):
@@ -40,6 +40,7 @@ class _RequestEnvelope(Struct, array_like=True, frozen=True, gc=False):
 
 _read_request: Final = msgspec.json.Decoder(_RequestEnvelope).decode
 _read_login_head: Final = msgspec.json.Decoder(LoginHead).decode
+_read_text: Final = msgspec.json.Decoder().decode
 _read_frame: Final = msgspec.msgpack.Decoder(list[Any]).decode
 _write: Final = msgspec.json.Encoder().encode
 
@@ -81,7 +82,7 @@ def decode_json(text: bytes) -> bytes:
         if shape is not None and len(message) > place:
             message[place] = shape.from_json(message[place], f"$[{place}]")
         return encode(message)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _unreadable(str(error)) from error
 
 
@@ -103,7 +104,7 @@ def decode_request_body(request: Request) -> Any:
             value = _parse(bytes(request.body), depth_max=DEPTH_MAX - 1)
             shape = _REQUESTS[request.type]
             body = Raw(encode(value if shape is None else shape.from_json(value, "$")))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise RequestError(ErrorCode.BAD_MESSAGE, str(error)) from error
     return codec.decode_request_body(Request(request.type, request.id, body))
 
@@ -121,49 +122,33 @@ def _body_place(kind: int) -> int:
 
 
 def _parse(text: bytes, *, depth_max: int) -> Any:
-    """Read JSON by the letter; ValueError for what isn't, or what readers could take two ways."""
+    """Read JSON by the letter; Misfit for what isn't, or what readers could take in two ways."""
     try:
-        value = _read_text(text.decode())
-    except RecursionError as error:
-        raise _too_deep() from error
-    parts = [value]
-    for _ in range(depth_max + 1):
-        parts = [inner for part in parts for inner in _inside(part)]
-    if parts:
-        raise _too_deep()
+        value = _read_text(text)
+    except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Misfit("not JSON") from error
+    if text.count(b"[") > depth_max or b"{" in text:  # Nearly no request: spare it the walk.
+        written = _STRING.sub(b"", text).count(b":")
+        if _count_entries(value, depth_max=depth_max) != written:
+            raise Misfit("a key stands twice in one map")
     return value
 
 
-def _inside(value: object) -> Any:
-    if isinstance(value, list):
-        return value
-    return value.values() if isinstance(value, dict) else ()
-
-
-def _too_deep() -> Misfit:
-    return Misfit(f"a message nested deeper than {DEPTH_MAX}")
-
-
-def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        raise Misfit("a key stands twice in one map")
+def _count_entries(value: Any, *, depth_max: int) -> int:
+    """Count what all maps inside hold; Misfit when arrays and maps are nested too deep."""
+    entries = 0
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(depth_max):
+        entries += sum(len(each) for each in level if type(each) is dict)
+        level = [
+            inner
+            for each in level
+            for inner in (each if type(each) is list else each.values())
+            if type(inner) in _CONTAINERS
+        ]
+    if level:
+        raise Misfit(f"a message nested deeper than {DEPTH_MAX}")
     return entries
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _INTEGER_LETTERS_MAX or abs(number := int(digits)) > INTEGER_MAX:
-        raise Misfit(f"Expected integers of at most {INTEGER_MAX}")
-    return number
-
-
-def _constant(name: str) -> float:
-    raise Misfit(f"{name} is not JSON")
-
-
-_read_text: Final = json.JSONDecoder(
-    object_pairs_hook=_map, parse_int=_integer, parse_constant=_constant
-).decode
 
 
 def _unreadable(reason: str) -> RemoteProtocolError:

@@ -8,7 +8,7 @@ here. A part without bytes has no shape: it stays as it is.
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec import MsgspecError, convert, inspect
@@ -66,13 +66,13 @@ class _Identity:
     """A wallet as its 60 letters."""
 
     def to_json(self, value: bytes) -> str:
-        return _letters_of(value)
+        return encode_identity(value)
 
     def from_json(self, value: Any, at: str) -> bytes:
         if not isinstance(value, str):
             raise Misfit(f"Expected an identity of 60 letters - at `{at}`")
         try:
-            return _key_of(value)
+            return parse_identity(value)
         except ValueError as error:
             raise Misfit(f"{error} - at `{at}`") from error
 
@@ -161,9 +161,6 @@ class _Embedded:
         raise Misfit(f"Expected another body - at `{at}`")
 
 
-# The letters take ten times as long as the rest, and wallets come again: a change is told to many.
-_letters_of: Final = lru_cache(maxsize=1_024)(encode_identity)
-_key_of: Final = lru_cache(maxsize=1_024)(parse_identity)
 _BYTES: Final = _Bytes()
 _IDENTITY: Final = _Identity()
 _SAME_IN_JSON: Final = (

@@ -149,7 +149,7 @@ async def test_a_refusal_says_where_the_body_is_wrong_and_the_session_goes_on() 
             '[35,2,["AA=="]]': "Expected base64url without padding - at `$[0]`",
             '[18,3,["abc"]]': "an identity has 60 letters, not 3 - at `$[0]`",
             "[48,4,[1.5]]": "Expected `int`, got `float` - at `$[0]`",
-            "[48,5,[9007199254740992]]": "Expected integers of at most 9007199254740991",
+            "[48,5,[9007199254740992]]": "Expected `int` <= 9007199254740991 - at `$[0]`",
             "[48,6,7]": "Expected `array`, got `int`",
         }
         for line, message in refusals.items():

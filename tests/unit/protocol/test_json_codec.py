@@ -137,8 +137,14 @@ def test_an_integer_that_is_none_is_refused_with_103(ttl: str) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    ['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', "[" * 8 + "]" * 8, "9007199254740992"],
-    ids=["a key twice", "a key twice, written otherwise", "nested too deep", "a large number"],
+    ['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', "[" * 8 + "]" * 8, "9" * 20, "9" * 5_000],
+    ids=[
+        "a key twice",
+        "a key twice, written otherwise",
+        "nested too deep",
+        "a large number",
+        "a huge one",
+    ],
 )
 def test_what_nobody_asked_for_must_be_readable_in_one_way_too(rest: str) -> None:
     assert body_of('[48,1,[5,{"new":[]}],"newer"]').client_ms == 5
