@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -40,6 +42,12 @@ def free_port() -> int:
         return port
 
 
+_LASTING: Final = (
+    "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+    "--repl-diskless-sync-delay", "0",
+)  # fmt: skip
+
+
 class RedisServer:
     """One server process on a free port, with an append-only file so that it can be killed."""
 
@@ -51,30 +59,36 @@ class RedisServer:
 
     def start(self, *options: str) -> None:
         """Start, and return once it answers."""
-        self._run(
-            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
-            "--repl-diskless-sync-delay", "0", *options,
-        )  # fmt: skip
+        self._run(*_LASTING, *options)
+
+    def begin(self, *options: str) -> None:
+        """Start, and return at once."""
+        self._spawn(*_LASTING, *options)
 
     def start_sentinel(self, config: Path) -> None:
         """Start as a Sentinel with that configuration, which it rewrites."""
         self._run(str(config), "--sentinel")
 
     def _run(self, *options: str) -> None:
+        command, log = self._spawn(*options)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if self._answers():
+                return
+            if self.has_ended:
+                break
+            time.sleep(0.01)
+        pytest.fail(f"{' '.join(command)} does not answer; see {log}: {log.read_text()[-2000:]}")
+
+    def _spawn(self, *options: str) -> tuple[list[str], Path]:
         first, rest = (options[:1], options[1:]) if options[0].endswith(".conf") else ((), options)
         command = [find_redis_server(), *first, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.folder), "--loglevel", "warning", *rest]
         log = self.folder / "server.log"
         with log.open("ab") as out:
-            self._process = subprocess.Popen(command, stdout=out, stderr=out)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            if self._answers():
-                return
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.01)
-        pytest.fail(f"{' '.join(command)} does not answer; see {log}: {log.read_text()[-2000:]}")
+            # Python ignores SIGXFSZ and so does its child then: see fill_disk.
+            self._process = subprocess.Popen(command, stdout=out, stderr=out, restore_signals=False)
+        return command, log
 
     def _answers(self) -> bool:
         try:
@@ -83,6 +97,30 @@ class RedisServer:
                 return probe.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+    def fill_disk(self) -> None:
+        """Let no file of it grow: the next write to the append-only file ends short.
+
+        Stands in for a full disk, which needs root to make: Redis goes by the short write alone,
+        and calls it "No space left on device" itself.
+        """
+        largest = max(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        self._limit_files(largest)
+
+    def free_disk(self) -> None:
+        """Let its files grow again."""
+        self._limit_files(resource.RLIM_INFINITY)
+
+    def _limit_files(self, size_bytes: int) -> None:
+        assert self._process is not None
+        limits = (size_bytes, resource.RLIM_INFINITY)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, limits)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        assert self._process is not None
+        return self._process.poll() is not None
 
     def send(self, which: signal.Signals) -> None:
         """Send a signal: SIGSTOP makes it silent, SIGCONT brings it back."""

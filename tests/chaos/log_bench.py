@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -35,6 +36,11 @@ def change(number: int) -> LogEntry:
         0, EntryKind.CHAIN, wallet_of(number), TrustStatus.BLOCKED, 0, 7, Initiator.CHAIN,
         1_764_000_000_000, number, 1_000_000 + number, b"", b"", b"",
     )  # fmt: skip
+
+
+def order(number: int) -> LogEntry:
+    """A draft: what the administrator's order number *number* says of a wallet."""
+    return replace(change(number), kind=EntryKind.PENDING, digest=number.to_bytes(32, "big"))
 
 
 def open_log(client: Redis, limits: TrustLogLimits | None = None) -> RedisTrustLog:
@@ -93,13 +99,17 @@ async def following(url: str, limits: TrustLogLimits | None = None) -> AsyncIter
 async def write(log: RedisTrustLog, numbers: range, *, pause_s: float = 0) -> None:
     """Append changes one after the other, each until the log says that it has it."""
     for number in numbers:
-        while True:
-            try:
-                await log.append(change(number))
-                break
-            except LogUnavailable:
-                await asyncio.sleep(0.01)
+        await append_surely(log, change(number))
         await asyncio.sleep(pause_s)
+
+
+async def append_surely(log: RedisTrustLog, draft: LogEntry) -> int | None:
+    """Append until the log says that it has it; return the place."""
+    while True:
+        try:
+            return await log.append(draft)
+        except LogUnavailable:
+            await asyncio.sleep(0.01)
 
 
 class FollowerProcess:

@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,15 +74,33 @@ async def let_in(url: str, wallet: Wallet, *, within_s: float) -> None:
 
 def block(running: Fleet, hub: HubProcess, identity: str) -> None:
     """Have the administrator block a wallet."""
+    post_trust(hub.admin_url, order_to_block(running, identity))
+
+
+def order_to_block(running: Fleet, identity: str, *, ticks_ahead: int = TICKS_AHEAD) -> bytes:
+    """Return the administrator's signed order to block a wallet."""
     demo = json.loads((running.devnet.state / "demo.json").read_bytes())
     node = f"127.0.0.1:{running.devnet.addresses.node_port}"
-    order = sign_trust_order(
+    return sign_trust_order(
         keypair(demo["admin_seed"]),
         StatusSetting(parse_identity(identity), ChainStatus.BLOCKED, 0),
         contract_index=demo["contract_index"],
-        tick=read_current_tick(node) + TICKS_AHEAD,
+        tick=read_current_tick(node) + ticks_ahead,
     )
-    post_trust(hub.admin_url, order)
+
+
+def post_surely(hub: HubProcess, order: bytes) -> dict[str, Any]:
+    """Hand an order in, the same bytes again and again, until the hub says that it has it."""
+
+    def reply() -> dict[str, Any] | None:
+        try:
+            return post_trust(hub.admin_url, order)
+        except HubError as error:
+            if error.code != ErrorCode.BACKBONE_UNAVAILABLE:
+                raise
+            return None
+
+    return wait_for(reply)
 
 
 async def test_r2_hubs_whose_redis_is_frozen_say_so_and_take_no_payment(running: Fleet) -> None:
@@ -153,3 +172,76 @@ async def test_r5_a_block_outlives_an_emptied_and_a_killed_redis(running: Fleet)
         for hub in (one, two):
             assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
         assert await refusal(one.url, other) is None
+
+
+def says_that_redis_fails(hub: HubProcess) -> bool:
+    """Whether a hub's metric and its log tell."""
+    told = any(name in hub.log.read_text() for name in ("trust publications: ", "trust log: "))
+    return told and hub.metric("realtime_trust_log_ok") == 0
+
+
+@pytest.mark.parametrize("fsync", ["always", "everysec"])
+async def test_r8_a_full_disk_is_told_of_and_loses_no_block(running: Fleet, fsync: str) -> None:
+    """With `always` the short write ends Redis, with `everysec` it refuses what may write."""
+    redis = running.redis
+    ask(redis, "CONFIG", "SET", "appendfsync", fsync)
+    one, two = await asyncio.to_thread(two_hubs, running)
+    victim, other = running.wallets[:2]
+    async with (
+        connect(two.url, victim, reconnect=NEVER) as session,
+        connect(one.url, other, reconnect=NEVER) as bystander,
+    ):
+        for hub in (one, two):
+            assert hub.metric("realtime_trust_log_ok") == 1
+        redis.fill_disk()
+        order = order_to_block(running, victim.identity)
+        with pytest.raises(HubError) as raised:
+            await asyncio.to_thread(post_trust, one.admin_url, order)
+        assert raised.value.code == ErrorCode.BACKBONE_UNAVAILABLE
+        for hub in (one, two):
+            await asyncio.to_thread(wait_for, lambda hub=hub: says_that_redis_fails(hub))
+        assert redis.has_ended is (fsync == "always")
+        await told(bystander, False, within_s=4)
+        await asyncio.to_thread(wait_for, lambda: "Redis hasn't answered" in two.readiness()[1])
+        assert await refusal(two.url, other) == ErrorCode.BACKBONE_UNAVAILABLE
+        if redis.has_ended:
+            redis.stop()
+            redis.start()
+        else:
+            redis.free_disk()
+        await told(bystander, True, within_s=10)
+        closed = await asyncio.wait_for(session.wait_closed(), 10)
+        assert isinstance(closed, ConnectionClosedError)
+        assert closed.code == CloseCode.WALLET_BLOCKED
+        for hub in (one, two):
+            assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
+            assert await asyncio.to_thread(
+                wait_for, lambda hub=hub: hub.metric("realtime_trust_log_ok")
+            )
+
+
+async def test_r12_an_order_whose_answer_was_lost_counts_once_however_often_it_is_sent(
+    tmp_path: Path,
+) -> None:
+    with fleet(tmp_path, tick_ms=1_000) as running:
+        one, two = await asyncio.to_thread(two_hubs, running)
+        first, victim = running.wallets[:2]
+        # The first one makes Redis know the script; then it freezes with the second under way.
+        await asyncio.to_thread(
+            post_trust, one.admin_url, order_to_block(running, first.identity, ticks_ahead=55)
+        )
+        order = order_to_block(running, victim.identity, ticks_ahead=55)
+        running.redis.send(signal.SIGSTOP)
+        with pytest.raises(HubError) as raised:
+            await asyncio.to_thread(post_trust, one.admin_url, order)
+        assert raised.value.code == ErrorCode.BACKBONE_UNAVAILABLE
+        running.redis.send(signal.SIGCONT)
+        replies = [await asyncio.to_thread(post_surely, one, order) for _ in range(3)]
+        assert replies == [{"log_seq": 2, "state": "pending"}] * 3
+        for hub in (one, two):
+            await asyncio.to_thread(
+                wait_for, lambda hub=hub: hub.metric("realtime_trust_log_head") == 2
+            )
+            assert await refusal(hub.url, victim) == ErrorCode.WALLET_BLOCKED
+        [log] = [key for key in ask(running.redis, "KEYS", "*") if key.endswith(b":trust:log")]
+        assert ask(running.redis, "XLEN", log) == 2

@@ -10,8 +10,20 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
-from chaos.log_bench import FollowerProcess, following, open_log, wallet_of, write
+from chaos.log_bench import (
+    NETWORK,
+    FollowerProcess,
+    append_surely,
+    change,
+    following,
+    open_log,
+    order,
+    wallet_of,
+    write,
+)
 from realtime_hub.adapters.redis_servers import connect
+from realtime_hub.adapters.redis_trust import TrustKeys, TrustLogLimits
+from realtime_hub.auth.ports import LogUnavailable
 from redis_fixture import RedisServer, running_redis
 from redis_topologies import ask
 from waiting import eventually
@@ -142,6 +154,67 @@ async def test_r5_ten_thousand_changes_through_everything_at_once(
         await killer.aclose()
 
 
+async def test_r8_a_redis_that_a_full_disk_ends_loses_no_change(server: RedisServer) -> None:
+    """With `appendfsync always` a write that the disk doesn't take ends the server."""
+    async with following(server.url) as writer, following(server.url) as hub:
+        writing = asyncio.create_task(write(writer.log, range(1, 1_001), pause_s=0.0005))
+        await hub.heard_all(300)
+        server.fill_disk()
+        await eventually(lambda: server.has_ended)
+        await eventually(lambda: not writer.log.answers and not hub.log.answers)
+        await asyncio.sleep(1)
+        server.stop()
+        server.start()
+        await writing
+        await hub.heard_all(1_000)
+        assert hub.heard == writer.heard == list(range(1, 1_001))
+        assert hub.begun == 1, "no change was lost, so the log's epoch goes on"
+
+
+async def test_r8_an_ended_redis_is_told_of_at_once_not_when_the_lease_is_over(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    patient = TrustLogLimits(lease_s=600, look_every_s=600, idle_s=600)
+    async with following(server.url, patient) as hub:
+        assert hub.log.answers
+        server.fill_disk()
+        with pytest.raises(LogUnavailable):
+            await hub.log.append(change(1))
+        await eventually(lambda: not hub.log.answers)
+        assert "trust publications:" in caplog.text
+        server.stop()
+        server.start()
+        await eventually(lambda: hub.log.answers)
+
+
+async def entries_in(server: RedisServer) -> int:
+    """Return how many entries the log has."""
+    return int(await asyncio.to_thread(ask, server, "XLEN", TrustKeys(NETWORK).log))
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+async def test_r12_a_write_that_timed_out_though_it_was_made_counts_once(
+    server: RedisServer, tries: int
+) -> None:
+    async with following(server.url) as writer, following(server.url) as hub:
+        await write(writer.log, range(1, 2))  # From here on Redis knows the script.
+        server.send(signal.SIGSTOP)
+        for _ in range(tries):
+            with pytest.raises(LogUnavailable):
+                await writer.log.append(order(2))
+        server.send(signal.SIGCONT)
+        async with asyncio.timeout(15):
+            while await entries_in(server) < 2:  # noqa: ASYNC110  (asked)
+                await asyncio.sleep(0.01)
+        for _ in range(3):
+            assert await append_surely(writer.log, order(2)) == 2
+        assert await append_surely(hub.log, order(2)) == 2, "another hub's word counts as well"
+        assert await append_surely(writer.log, order(3)) == 3
+        await hub.heard_all(3)
+        assert await entries_in(server) == 3
+        assert hub.heard == writer.heard == [1, 2, 3]
+
+
 async def test_r11_a_server_that_may_not_serve_is_trouble_and_no_answer(
     server: RedisServer,
 ) -> None:
@@ -164,6 +237,11 @@ async def test_r11_a_server_that_may_not_serve_is_trouble_and_no_answer(
         "-CLUSTERDOWN The cluster is down",
         "-MISCONF Errors writing to the AOF file",
         "-NOREPLICAS Not enough good replicas to write.",
+        "-READONLY You can't write against a read only replica.",
+        "-OOM command not allowed when used memory > 'maxmemory'.",
+        "-BUSY Redis is busy running a script.",
+        "-WRONGPASS invalid username-password pair or user is disabled.",
+        "-ERR max number of clients reached",
         "+surprise",
         ":1",
         "*-1",

@@ -4,10 +4,14 @@ import asyncio
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
+import redis
+from redis import RedisError
 
 from chaos.hub_book import running_book
 from chaos.log_bench import FLEET_KEY, NETWORK
@@ -17,7 +21,7 @@ from realtime_hub.auth.ports import CachedRecord
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import TrustReason, TrustStatus, TrustTier
 from redis_fixture import RedisServer, running_redis
-from redis_topologies import ask
+from redis_topologies import ask, wait_until
 from slow_proxy import running_slow_proxy
 from trust_fakes import ALICE, BOB, FakeSource, record
 from waiting import eventually
@@ -147,6 +151,92 @@ async def test_r7_a_full_redis_keeps_answers_coming_until_a_change_cannot_be_tol
         ask(server, "CONFIG", "SET", "maxmemory", "0")
         await eventually(lambda: hub.book.backbone_ok and hub.told, within_s=15)
         assert hub.told == [(1, BLOCKED)]
+
+
+def ask_for_a_password(server: RedisServer) -> None:
+    """Who is connected stays so; the others are let in no more."""
+    with redis.Redis(port=server.port, protocol=2) as client:
+        client.config_set("requirepass", "secret")
+        client.client_kill_filter(_type="pubsub")
+        client.client_kill_filter(_type="normal", skipme=True)
+
+
+def want_no_password(server: RedisServer) -> None:
+    with redis.Redis(port=server.port, password="secret", protocol=2) as client:
+        client.config_set("requirepass", "")
+
+
+def fill_disk(server: RedisServer) -> None:
+    """With `everysec` Redis goes on and refuses every command that may write, PING as well."""
+    ask(server, "CONFIG", "SET", "appendfsync", "everysec")
+    server.fill_disk()
+
+    def refuses() -> bool:
+        try:
+            ask(server, "SET", "filler", bytes(100))
+        except RedisError as error:
+            return "MISCONF" in str(error)
+        return False
+
+    wait_until(refuses)
+
+
+def load_slowly(server: RedisServer) -> None:
+    """Restart it with seconds of work before it serves; meanwhile it answers LOADING."""
+    with redis.Redis(port=server.port, protocol=2) as client, client.pipeline() as pipeline:
+        for number in range(15_000):
+            pipeline.set(f"filler{number}", 1)
+        pipeline.execute()
+    server.stop()
+    server.begin("--key-load-delay", "200")  # Of each key, in us.
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """A state in which Redis answers errors: how it begins and ends, and what a hub says of it."""
+
+    begin: Callable[[RedisServer], object]
+    end: Callable[[RedisServer], object]
+    said: str
+
+
+STATES: Final = {
+    "NOAUTH": Refusing(ask_for_a_password, want_no_password, "Authentication required"),
+    "MISCONF": Refusing(fill_disk, RedisServer.free_disk, "MISCONF Errors writing to the AOF file"),
+    "READONLY": Refusing(
+        lambda server: ask(server, "REPLICAOF", "127.0.0.1", 1),
+        lambda server: ask(server, "REPLICAOF", "NO", "ONE"),
+        "can't serve now: ReadOnlyError",
+    ),
+    "LOADING": Refusing(load_slowly, lambda _server: None, "can't serve now: BusyLoadingError"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_r11_an_error_of_redis_makes_no_wallet_active_and_frees_none(
+    server: RedisServer, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusing = STATES[state]
+    source = FakeSource()
+    source.write(record(ALICE))
+    source.write(record(BOB, status=BLOCKED, sequence=2))
+    async with running_book(server.url, source) as hub:
+        assert [(await hub.ask(one)).status for one in (ALICE, BOB)] == [
+            TrustStatus.ACTIVE,
+            BLOCKED,
+        ]
+        await asyncio.to_thread(refusing.begin, server)
+        await eventually(lambda: not hub.book.backbone_ok, within_s=15)
+        assert refusing.said in str(hub.book.trouble)
+        assert refusing.said in caplog.text
+        assert not hub.book.log_answers
+        answers = [await hub.ask(one) for one in (ALICE, BOB)]
+        assert answers[0].reason == TrustReason.UNAVAILABLE
+        assert answers[1].status is BLOCKED
+        await asyncio.to_thread(refusing.end, server)
+        await eventually(lambda: hub.book.backbone_ok, within_s=30)
+        assert (await hub.ask(ALICE)).status is TrustStatus.ACTIVE
+        await eventually(lambda: hub.book.log_answers)
 
 
 async def test_r9_a_slow_redis_is_left_alone_after_three_tries(server: RedisServer) -> None:

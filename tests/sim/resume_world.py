@@ -97,6 +97,10 @@ class WorldLog:
         return None
 
     @property
+    def answers(self) -> bool:
+        return True
+
+    @property
     def born_ms(self) -> int:
         return 0
 

@@ -88,6 +88,10 @@ class HubLog:
             return "cut off"
         return None
 
+    @property
+    def answers(self) -> bool:
+        return self.trouble is None
+
     def position(self) -> Position:
         return Position(self._epoch, self._head)
 

@@ -106,6 +106,11 @@ class MemoryTrustLog:
         """Memory is always there."""
         return None
 
+    @property
+    def answers(self) -> bool:
+        """Memory always does."""
+        return True
+
     async def chain_sequence(self) -> int | None:
         """Return the newest chain sequence."""
         return self._chain_sequence

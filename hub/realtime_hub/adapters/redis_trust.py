@@ -40,6 +40,8 @@ DELIVERIES_IN_ONE_GO: Final = 64
 _NAME_BYTES: Final = 16
 _EPOCH_BYTES: Final = 8
 _NO_HASH: Final = bytes(32)
+_LOOKING: Final = "trust log"
+_LISTENING: Final = "trust publications"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +144,15 @@ class RedisTrustLog:
         if self._vouched_s is None:
             return "Redis hasn't answered yet"
         silent_s = self._clock.monotonic_s() - self._vouched_s
-        if silent_s > self._limits.lease_s:
-            return f"Redis hasn't answered for {silent_s:.1f} s"
-        return None
+        if silent_s <= self._limits.lease_s:
+            return None
+        why = self._said.get(_LOOKING)
+        return f"Redis hasn't answered for {silent_s:.1f} s" + (f" ({why})" if why else "")
+
+    @property
+    def answers(self) -> bool:
+        """See TrustLog: a lost connection, a late answer and an error all tell at once."""
+        return self._vouched_s is not None and not any(self._said.values())
 
     @property
     def born_ms(self) -> int:
@@ -305,10 +313,10 @@ class RedisTrustLog:
                 if self._clock.monotonic_s() >= trim_s:
                     trim_s = self._clock.monotonic_s() + self._limits.trim_every_ms / 1_000
                     await self._trim()
-                self._say("trust log", None)
+                self._say(_LOOKING, None)
             except (LogUnavailable, RedisError, OSError) as error:
                 stop_if_cancelled()
-                self._say("trust log", str(error))
+                self._say(_LOOKING, str(error))
                 pause_s = self._limits.reconnect_pause_s
             await asyncio.sleep(pause_s)
 
@@ -320,7 +328,7 @@ class RedisTrustLog:
                 await self._listen(connection)
             except (LogUnavailable, RedisError, OSError, TimeoutError) as error:
                 stop_if_cancelled()
-                self._say("trust publications", str(error))
+                self._say(_LISTENING, str(error))
                 await asyncio.sleep(self._limits.reconnect_pause_s)
             finally:
                 await connection.disconnect(nowait=True)
@@ -344,7 +352,7 @@ class RedisTrustLog:
             if not isinstance(message, list) or not message:
                 raise LogUnavailable("a publication can't be read")
             if message[0] in (b"subscribe", b"ssubscribe"):
-                self._say("trust publications", None)
+                self._say(_LISTENING, None)
                 await self._fill()
             elif message[0] in (b"message", b"smessage"):
                 await self._hear(message[2])

@@ -114,6 +114,11 @@ class TrustLog(Protocol):
         ...
 
     @property
+    def answers(self) -> bool:
+        """Whether all that was asked last was answered well: tells of a failure before trouble."""
+        ...
+
+    @property
     def gaps(self) -> int:
         """How often a change was not heard and was read back."""
         ...

@@ -202,6 +202,11 @@ class TrustBook:
         """How often a change was not heard and was read back."""
         return self._log.gaps
 
+    @property
+    def log_answers(self) -> bool:
+        """Whether the trust log answers; if not, this hub may soon not vouch for what it says."""
+        return self._log.answers
+
     def standing(self, wallet: PublicKey) -> TrustRecord | None:
         """Return the chain's word on a wallet as this hub knows it."""
         held = self._memory.get(wallet)

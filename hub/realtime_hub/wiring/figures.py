@@ -20,6 +20,7 @@ def show_figures(
     metrics.watch("realtime_chain_tick", "Newest tick seen", lambda: watcher.current_tick)
     metrics.watch("realtime_chain_frozen", "1: another network", lambda: watcher.frozen is not None)
     metrics.watch("realtime_backbone_ok", "1: trust is vouched for", lambda: book.backbone_ok)
+    metrics.watch("realtime_trust_log_ok", "1: the trust log answers", lambda: book.log_answers)
     metrics.watch("realtime_trust_log_gaps", "Missed and read back", lambda: book.gaps)
     metrics.watch("realtime_trust_log_head", "Place in the log", lambda: book.position().offset)
     metrics.watch(
