@@ -72,9 +72,7 @@ class Store:
         """Open *path*, or a database in memory that ends with this object."""
         self._path = path
         try:
-            self._database = sqlite3.connect(path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database = _open(path)
         except sqlite3.Error as error:
             raise DevnetError(f"{path} can't be opened ({error}); --reset begins anew") from error
 
@@ -291,6 +289,17 @@ class Store:
                 roles.last_sequence,
             ),
         )
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _processed(

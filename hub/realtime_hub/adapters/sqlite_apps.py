@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from realtime_hub.adapters.sqlite_file import open_database
 from realtime_hub.apps.model import ApiKey, AppBlock
 from realtime_hub.apps.ports import StoreUnavailable
 from realtime_protocol.identity import PublicKey
 
-BUSY_MS: Final = 2_000
+BUSY_S_MAX: Final = 2.0
 KEYS_MAX: Final = 1_024
 BLOCKS_PER_APP_MAX: Final = 2_048
 """All of them are sent to each backend that follows every wallet, when it comes."""
@@ -48,10 +49,7 @@ class SqliteApps:
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1_000)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_SCHEMA)
+        self._database = open_database(path, _SCHEMA, busy_s_max=BUSY_S_MAX, autocommit=True)
 
     def close_file(self) -> None:
         """Let go of the file."""

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from msgspec import MsgspecError
 
+from realtime_hub.adapters.sqlite_file import open_database
 from realtime_hub.export.events import SecurityEvent, decode_event, encode_event
 from realtime_hub.export.ports import QueueUnavailable
 from realtime_protocol.messages import Position
@@ -40,10 +41,7 @@ class SqliteEvents:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._events_max = events_max
         self._lock = Lock()
-        self._connection = sqlite3.connect(path, timeout=_BUSY_S_MAX, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_SCHEMA)
+        self._connection = open_database(path, _SCHEMA, busy_s_max=_BUSY_S_MAX, any_thread=True)
 
     def close_file(self) -> None:
         """Let go of the file."""

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from realtime_hub.adapters.sqlite_file import open_database
 from realtime_hub.auth.grant_store import GrantsUnavailable
 from realtime_hub.auth.grants import Grants
 from realtime_protocol.identity import PublicKey
@@ -38,11 +39,7 @@ class SqliteGrants:
         self._network_id = network_id
         self._lock = Lock()
         self._decode = msgspec.msgpack.Decoder(Grants).decode
-        self._connection = sqlite3.connect(path, timeout=_BUSY_S_MAX, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        with self._connection:
-            self._connection.execute(_SCHEMA)
+        self._connection = open_database(path, _SCHEMA, busy_s_max=_BUSY_S_MAX, any_thread=True)
 
     def close_file(self) -> None:
         """Let go of the file."""

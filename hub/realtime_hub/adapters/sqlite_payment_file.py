@@ -18,6 +18,7 @@ from typing import Final
 
 from msgspec import MsgspecError, msgpack
 
+from realtime_hub.adapters.sqlite_file import open_database
 from realtime_hub.chain.network import NetworkRecord
 from realtime_hub.pay.events import JournalCorrupt
 from realtime_hub.pay.ports import JournalFenced, JournalLocked
@@ -138,10 +139,7 @@ class SqlitePaymentFile:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection whose commits survive a power cut."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
+    return open_database(path, busy_s_max=BUSY_TIMEOUT_S, autocommit=True)
 
 
 def read_fence(connection: sqlite3.Connection) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from realtime_hub.adapters.sqlite_file import closed_on_error, open_database
 from realtime_hub.clock import Clock
 from realtime_protocol.registry import (
     ENTRIES_PER_PAGE_MAX,
@@ -55,12 +56,9 @@ class SqliteRegistry:
         self._table = begin()
         self._clock = clock
         self._lock = Lock()
-        self._connection = sqlite3.connect(path, timeout=_BUSY_S_MAX, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        with self._connection:
-            self._connection.execute(_SCHEMA)
-        self._take_up()
+        self._connection = open_database(path, _SCHEMA, busy_s_max=_BUSY_S_MAX, any_thread=True)
+        with closed_on_error(self._connection):
+            self._take_up()
 
     @property
     def table(self) -> Registry:

@@ -1,12 +1,12 @@
 """The administrator's journal in SQLite, and who the administrator is: durable before it counts."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
+from realtime_hub.adapters.sqlite_file import open_database
 from realtime_hub.auth.administration import AdminChange, Outcome
 from realtime_hub.auth.stewardship import Stewards
 from realtime_protocol.identity import PublicKey
@@ -20,9 +20,7 @@ CREATE TABLE IF NOT EXISTS admin_changes (
     log_seq INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
     PRIMARY KEY (network_id, digest)
-) WITHOUT ROWID
-"""
-_STEWARDS: Final = """
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stewards (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     configured BLOB NOT NULL,
@@ -43,12 +41,7 @@ class SqliteAdminJournal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._network_id = network_id
         self._lock = Lock()
-        self._connection = sqlite3.connect(path, timeout=_BUSY_S_MAX, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        with self._connection:
-            self._connection.execute(_SCHEMA)
-            self._connection.execute(_STEWARDS)
+        self._connection = open_database(path, _SCHEMA, busy_s_max=_BUSY_S_MAX, any_thread=True)
 
     def close_file(self) -> None:
         """Let go of the file."""

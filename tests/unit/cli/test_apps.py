@@ -6,7 +6,7 @@ import pytest
 
 from realtime_cli.main import main
 from realtime_hub.adapters.sqlite_apps import SqliteApps
-from realtime_hub.apps.model import KeyScope, hash_token, key_id_of
+from realtime_hub.apps.model import ApiKey, KeyScope, hash_token, key_id_of
 from realtime_protocol.identity import encode_identity
 
 WALLET = encode_identity(bytes(range(32)))
@@ -31,15 +31,19 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().err
 
 
-def store(folder: Path) -> SqliteApps:
-    return SqliteApps(folder / ".realtime/hub/apps.sqlite3")
+def kept_keys(folder: Path) -> list[ApiKey]:
+    store = SqliteApps(folder / ".realtime/hub/apps.sqlite3")
+    try:
+        return store.keys()
+    finally:
+        store.close_file()
 
 
 def test_a_key_is_shown_once_and_only_its_hash_is_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = run(capsys, "key", "add", "shop", "--scopes", "service", "--sessions", "3").split()[0]
-    [key] = store(folder).keys()
+    [key] = kept_keys(folder)
     assert key.token_hash == hash_token(token)
     assert (key.key_id, key.sessions_max) == (key_id_of(token), 3)
     assert key.scopes == {KeyScope.SERVICE}
@@ -55,11 +59,11 @@ def test_a_rotated_key_overlaps_and_a_revoked_one_does_not(
 ) -> None:
     old_id = key_id_of(run(capsys, "key", "add", "shop").split()[0]) or ""
     run(capsys, "key", "rotate", old_id, "--overlap", "2")
-    old, new = store(folder).keys()
+    old, new = kept_keys(folder)
     assert old.expires_ms is not None
     assert abs(old.expires_ms - new.created_ms - 7_200_000) < 60_000
     run(capsys, "key", "revoke", f"rtk_{new.key_id}")  # As the list shows it.
-    assert store(folder).keys()[1].revoked_ms is not None
+    assert kept_keys(folder)[1].revoked_ms is not None
     assert "no key" in refused(capsys, "key", "rotate", new.key_id)
     assert "no key" in refused(capsys, "key", "revoke", "ffffffff")
 

@@ -1,18 +1,20 @@
 """The chain's rules: who gets into the pool, into a tick's list, and what then happens."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
 from devnet_fixture import invocation, transfer
 from realtime_devnet.devnet import Devnet
-from realtime_devnet.genesis import WALLET_BALANCE_QU
+from realtime_devnet.genesis import WALLET_BALANCE_QU, Genesis
 from realtime_devnet.network import Refusal
 from realtime_devnet.settings import DemoWallet
 from realtime_protocol.identity import PublicKey, contract_public_key
 from realtime_protocol.qubic import contract_abi as abi
 from realtime_protocol.qubic.contract_abi import ChainStatus, Procedure, StatusSetting
+from realtime_protocol.qubic.node_wire import TickData
 from realtime_protocol.schnorrq import k12, verify
 from realtime_protocol.transaction import transaction_digest
 
@@ -22,8 +24,9 @@ NOBODY = PublicKey(bytes(range(32)))
 
 
 @pytest.fixture
-def devnet() -> Devnet:
-    return Devnet.in_memory()
+def devnet() -> Iterator[Devnet]:
+    with closing(Devnet.in_memory()) as devnet:
+        yield devnet
 
 
 @pytest.fixture
@@ -173,30 +176,31 @@ def test_only_the_first_tick_and_ticks_with_transactions_have_a_list(devnet: Dev
 
 
 def test_the_first_list_names_the_network() -> None:
-    first, other = Devnet.in_memory(seed=1), Devnet.in_memory(seed=2)
-    again = Devnet.in_memory(seed=1)
-    tick = first.tick
-    data, others, repeated = first.tick_data(tick), other.tick_data(tick), again.tick_data(tick)
-    assert data is not None
-    assert others is not None
-    assert repeated is not None
-    assert data.timelock == first.network.genesis.randomness
-    assert data.raw != others.raw
-    assert data.raw == repeated.raw
+    def first_list(seed: int) -> tuple[TickData, Genesis]:
+        with closing(Devnet.in_memory(seed=seed)) as devnet:
+            data = devnet.tick_data(devnet.tick)
+            assert data is not None
+            return data, devnet.network.genesis
+
+    data, genesis = first_list(seed=1)
+    assert data.timelock == genesis.randomness
+    assert data.raw != first_list(seed=2)[0].raw
+    assert data.raw == first_list(seed=1)[0].raw
 
 
 def test_the_same_arrivals_make_the_same_network() -> None:
     def run() -> list[bytes]:
-        devnet = Devnet.in_memory(seed=5)
         lists = []
-        for amount in (3, 1, 2):
-            tick = devnet.tick + AHEAD
-            devnet.submit(transfer(devnet.wallets[0], devnet.wallets[1].public_key, amount, tick))
-            devnet.submit(transfer(devnet.wallets[2], devnet.wallets[1].public_key, amount, tick))
-            devnet.step()
-            data = devnet.tick_data(tick)
-            assert data is not None
-            lists.append(data.raw)
+        with closing(Devnet.in_memory(seed=5)) as devnet:
+            first, payee, third = devnet.wallets
+            for amount in (3, 1, 2):
+                tick = devnet.tick + AHEAD
+                devnet.submit(transfer(first, payee.public_key, amount, tick))
+                devnet.submit(transfer(third, payee.public_key, amount, tick))
+                devnet.step()
+                data = devnet.tick_data(tick)
+                assert data is not None
+                lists.append(data.raw)
         return lists
 
     assert run() == run()

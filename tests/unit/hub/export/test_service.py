@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -87,7 +87,7 @@ def score_of(signed_event: str) -> int:
 class Bench:
     """One export with what stands around it."""
 
-    def __init__(self, folder: Path, *, events_max: int = 100) -> None:
+    def __init__(self, folder: Path, *, events_max: int) -> None:
         self.path = folder / "events.sqlite3"
         self.log = FakeLog()
         self.queue = SqliteEvents(self.path, events_max=events_max)
@@ -123,8 +123,15 @@ POLLED = Stream(name="app", audience="app", event_types=BOTH)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path, events_max: int) -> Iterator[Bench]:
+    bench = Bench(tmp_path, events_max=events_max)
+    yield bench
+    bench.queue.close_file()
+
+
+@pytest.fixture
+def events_max() -> int:
+    return 100
 
 
 def run(export: EventExport, scenario: Callable[[], Awaitable[None]]) -> None:
@@ -314,8 +321,7 @@ def test_it_waits_until_the_log_can_be_vouched_for(bench: Bench) -> None:
     run(export, scenario)
 
 
-def test_more_changes_than_may_wait_are_read_from_the_log_again(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_more_changes_than_may_wait_are_read_from_the_log_again(bench: Bench) -> None:
     export = bench.export(POLLED, pending_max=4)
     count = 10
 
@@ -328,8 +334,8 @@ def test_more_changes_than_may_wait_are_read_from_the_log_again(tmp_path: Path) 
     run(export, scenario)
 
 
-def test_at_the_bound_the_oldest_make_room_and_are_counted(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, events_max=3)
+@pytest.mark.parametrize("events_max", [3])
+def test_at_the_bound_the_oldest_make_room_and_are_counted(bench: Bench) -> None:
     receiver = FakeReceiver(FAILED)
     export = bench.export(pushed(receiver))
 
