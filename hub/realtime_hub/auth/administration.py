@@ -13,19 +13,18 @@ from typing import Final, Protocol
 
 from realtime_hub.auth.login import SignatureVerifier
 from realtime_hub.auth.model import Overlay, TrustRecord
+from realtime_hub.auth.trust_orders import (
+    audit_details,
+    lowers,
+    overlay_of,
+    parse_settings,
+    settings_of,
+)
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.identity import PublicKey, encode_identity
-from realtime_protocol.messages import Trust, TrustChangeState, TrustSetReply, TrustStatus
-from realtime_protocol.qubic.contract_abi import (
-    NO_WALLET,
-    SCORE_MAX,
-    Procedure,
-    StatusSetting,
-    decode_admin,
-    decode_next_contract,
-    decode_settings,
-)
+from realtime_protocol.messages import Trust, TrustChangeState, TrustSetReply
+from realtime_protocol.qubic.contract_abi import Procedure, StatusSetting
 from realtime_protocol.transaction import (
     Transaction,
     parse_transaction,
@@ -194,6 +193,8 @@ class Administration:
         self._open: dict[bytes, AdminChange] = {}
         self._unpushed: set[bytes] = set()
         """Open changes of which the log may lack a part: it couldn't be written when they came."""
+        self._unsent: dict[bytes, AdminChange] = {}
+        """Open changes that no node was handed yet: they go before all that go again."""
         self._moved = asyncio.Event()
         self._log_began_anew = False
         self._taking = asyncio.Lock()
@@ -223,10 +224,10 @@ class Administration:
             await self._audit.append(
                 Procedure(transaction.input_type).name.lower(),
                 transaction.source,
-                _audit_details(transaction, settings, digest),
+                audit_details(transaction, settings, digest),
             )
             await self._journal.add(change)
-            self._open[digest] = change
+            self._open[digest] = self._unsent[digest] = change
             change = await self._push(change, settings)
         self._moved.set()
         return _reply(change)
@@ -245,9 +246,11 @@ class Administration:
         async with self._taking:
             # What another process followed meanwhile may be at its end.
             self._open = {one.digest: one for one in await self._journal.open_changes()}
+            self._unpushed &= self._open.keys()
+            self._unsent = {}
             for change in list(self._open.values()):
                 if change.target_tick + CONTRACT_LAG_TICKS >= self._chain.current_tick:
-                    settings = _decode_settings(parse_transaction(change.signed_tx))
+                    settings = settings_of(parse_transaction(change.signed_tx))
                     await self._push(change, settings)
         self._moved.set()
 
@@ -258,11 +261,25 @@ class Administration:
             self._moved.clear()
             await self._append_again()
             await self._push_again()
+            sent_now: set[bytes] = set()
             for change in list(self._open.values()):
+                sent_now |= await self._broadcast_new()
+                if change.digest in sent_now:
+                    continue
                 try:
                     await self._follow(change)
                 except RequestError as error:
                     logger.warning("trust change waits: %s", error)
+
+    async def _broadcast_new(self) -> set[bytes]:
+        """Hand new changes to nodes: behind hundreds that go again their ticks would pass."""
+        sent = set()
+        while self._unsent:
+            change = self._unsent.pop(next(iter(self._unsent)))
+            if self._chain.current_tick <= change.target_tick:
+                await self._broadcast(change)
+                sent.add(change.digest)
+        return sent
 
     async def _append_again(self) -> None:
         """After the log began anew: who journaled a pending change puts it there again."""
@@ -292,7 +309,7 @@ class Administration:
     async def _push_missing(self, change: AdminChange) -> AdminChange:
         # Behind its tick only the chain can still bring it; then it isn't pushed any more.
         if change.digest in self._unpushed and self._chain.current_tick <= change.target_tick:
-            return await self._push(change, _decode_settings(parse_transaction(change.signed_tx)))
+            return await self._push(change, settings_of(parse_transaction(change.signed_tx)))
         return change
 
     async def _push(self, change: AdminChange, settings: Sequence[StatusSetting]) -> AdminChange:
@@ -303,10 +320,10 @@ class Administration:
         standing = {(overlay.digest, overlay.wallet) for overlay in self._book.overlays()}
         log_seq = change.log_seq
         for setting, trust in zip(settings, known, strict=True):
-            overlay = _overlay(change, setting)
+            overlay = overlay_of(change.digest, change.target_tick, setting)
             if (overlay.digest, overlay.wallet) in standing:
                 log_seq = log_seq or trust.seq
-            elif _lowers(overlay, self._book.standing(overlay.wallet)):
+            elif lowers(overlay, self._book.standing(overlay.wallet)):
                 lowered_at = await self._book.lower(overlay)
                 log_seq = log_seq or lowered_at
         self._unpushed.discard(change.digest)
@@ -319,8 +336,7 @@ class Administration:
     async def _follow(self, change: AdminChange) -> None:
         current = self._chain.current_tick
         if current <= change.target_tick:
-            if not await self._chain.broadcast(change.signed_tx):
-                logger.warning("no node took the trust change for tick %d", change.target_tick)
+            await self._broadcast(change)
             return
         processed = await self._chain.processed_tick(change.target_tick)
         if processed is None:
@@ -335,12 +351,18 @@ class Administration:
             overlays = self._standing(change)
         elif not ran and change.digest in self._unpushed:
             # What was given up on may have been written all the same, or may yet be.
-            settings = _decode_settings(parse_transaction(change.signed_tx))
-            overlays = [_overlay(change, setting) for setting in settings]
+            settings = settings_of(parse_transaction(change.signed_tx))
+            overlays = [
+                overlay_of(change.digest, change.target_tick, setting) for setting in settings
+            ]
         for overlay in overlays:
             await self._book.withdraw(overlay)
         on_chain = ran and not overlays
         await self._close(change, Outcome.ON_CHAIN if on_chain else Outcome.WITHDRAWN)
+
+    async def _broadcast(self, change: AdminChange) -> None:
+        if not await self._chain.broadcast(change.signed_tx):
+            logger.warning("no node took the trust change for tick %d", change.target_tick)
 
     def _standing(self, change: AdminChange) -> list[Overlay]:
         return [one for one in self._book.overlays() if one.digest == change.digest]
@@ -349,6 +371,7 @@ class Administration:
         await self._journal.close(change.digest, outcome)
         del self._open[change.digest]
         self._unpushed.discard(change.digest)
+        self._unsent.pop(change.digest, None)
         logger.info("trust change for tick %d: %s", change.target_tick, outcome.name.lower())
 
     def _parse(self, signed_tx: bytes) -> Transaction:
@@ -377,7 +400,7 @@ class Administration:
             )
         if transaction.amount_qu != 0:
             raise RequestError(ErrorCode.TX_REJECTED, "the amount must be 0: it would be kept")
-        settings = _read_settings(transaction)
+        settings = parse_settings(transaction)
         self._require_tick(transaction.tick)
         if len(self._open) >= OPEN_CHANGES_MAX:
             raise RequestError(
@@ -412,81 +435,6 @@ class Administration:
                 f"target tick {target_tick} is not in {first}..{last}; sign for another",
                 fields={"tick_min": first, "tick_max": last},
             )
-
-
-def _read_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
-    """Return what an order sets; nothing for one about the administrator or the contract."""
-    try:
-        settings = _decode_settings(transaction)
-    except ValueError as error:
-        raise RequestError(ErrorCode.TX_REJECTED, f"payload: {error}") from error
-    for setting in settings:
-        if setting.trust_score > SCORE_MAX or setting.wallet == NO_WALLET:
-            raise RequestError(
-                ErrorCode.TX_REJECTED, "the contract refuses a zero wallet and a score over 100"
-            )
-    if not settings and transaction.input_type in (Procedure.SET_STATUS, Procedure.SET_STATUSES):
-        raise RequestError(ErrorCode.TX_REJECTED, "the change names no wallet")
-    return settings
-
-
-def _decode_settings(transaction: Transaction) -> tuple[StatusSetting, ...]:
-    match transaction.input_type:
-        case Procedure.SET_STATUS:
-            return (StatusSetting.decode(transaction.payload),)
-        case Procedure.SET_STATUSES:
-            return decode_settings(transaction.payload)
-        case Procedure.PROPOSE_ADMIN:
-            decode_admin(transaction.payload)
-        case Procedure.ACCEPT_ADMIN:
-            if transaction.payload:
-                raise ValueError("AcceptAdmin has no input")
-        case Procedure.SET_NEXT_CONTRACT:
-            decode_next_contract(transaction.payload)
-        case _:
-            raise ValueError(f"input type {transaction.input_type} is no procedure of TurboAuth")
-    return ()
-
-
-def _audit_details(
-    transaction: Transaction, settings: Sequence[StatusSetting], digest: bytes
-) -> dict[str, str | int]:
-    details: dict[str, str | int] = {"tx": digest.hex(), "tick": transaction.tick}
-    for number, setting in enumerate(settings):
-        wallet = encode_identity(PublicKey(setting.wallet))
-        details[f"wallet_{number}"] = wallet
-        details[f"set_{number}"] = (
-            f"{setting.status.name} score {setting.trust_score} reason {setting.reason}"
-        )
-    if transaction.input_type == Procedure.PROPOSE_ADMIN:
-        details["proposed"] = encode_identity(PublicKey(decode_admin(transaction.payload)))
-    elif transaction.input_type == Procedure.SET_NEXT_CONTRACT:
-        details["contract"] = decode_next_contract(transaction.payload)
-    return details
-
-
-def _overlay(change: AdminChange, setting: StatusSetting) -> Overlay:
-    return Overlay(
-        wallet=PublicKey(setting.wallet),
-        digest=change.digest,
-        target_tick=change.target_tick,
-        status=TrustStatus(int(setting.status)),
-        score=setting.trust_score,
-        reason=setting.reason,
-    )
-
-
-def _lowers(overlay: Overlay, standing: TrustRecord | None) -> bool:
-    """Whether the change takes something away. What isn't listed can still be blocked."""
-    if standing is None:
-        return overlay.status is TrustStatus.BLOCKED
-    if standing.status is TrustStatus.BLOCKED:
-        return False
-    if overlay.status is TrustStatus.BLOCKED:
-        return True
-    if standing.status is not TrustStatus.ACTIVE:
-        return False
-    return overlay.status is not TrustStatus.ACTIVE or overlay.score < standing.score
 
 
 def _reply(change: AdminChange) -> TrustSetReply:

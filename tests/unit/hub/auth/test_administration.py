@@ -1,5 +1,6 @@
 """The administrator's changes: taken once, lowering at once, ended by what the chain proves."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from realtime_protocol.messages import Trust, TrustChangeState, TrustStatus, Tru
 from realtime_protocol.qubic.contract_abi import ChainStatus, StatusSetting, encode_settings
 from realtime_protocol.schnorrq import KeyPair, keypair
 from realtime_protocol.transaction import build_unsigned, sign_transaction, transaction_digest
+from waiting import eventually
 
 ADMIN = keypair("a" * 55)
 STRANGER = keypair("b" * 55)
@@ -218,6 +220,32 @@ async def test_it_is_broadcast_until_its_tick_is_past(bench: Bench) -> None:
     assert bench.chain.broadcasts == [signed_tx, signed_tx]
 
 
+async def test_a_new_change_is_broadcast_before_hundreds_that_are_broadcast_again(
+    bench: Bench,
+) -> None:
+    old = [change(tick=NOW + 5 + number) for number in range(50)]
+    for signed_tx in old:
+        await bench.administration.set_trust(signed_tx)
+    new = change(tick=NOW + 4)
+    broadcast = bench.chain.broadcast
+
+    async def take_it_meanwhile(signed_tx: bytes) -> bool:
+        if len(bench.chain.broadcasts) == 55:
+            await bench.administration.set_trust(new)
+        bench.administration._moved.set()  # The next tick comes.
+        await asyncio.sleep(0)
+        return await broadcast(signed_tx)
+
+    bench.chain.broadcast = take_it_meanwhile  # type: ignore[method-assign]
+    running = asyncio.create_task(bench.administration.run())
+    await eventually(lambda: len(bench.chain.broadcasts) > 60)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert bench.chain.broadcasts[:50] == old
+    assert new in bench.chain.broadcasts[56:58]
+
+
 async def test_a_change_whose_tick_is_proven_without_it_is_withdrawn(bench: Bench) -> None:
     signed_tx = change()
     await bench.administration.set_trust(signed_tx)
@@ -303,6 +331,17 @@ async def test_what_could_not_be_pushed_is_pushed_as_soon_as_the_log_is_back(ben
     for _ in range(2):
         await bench.administration._push_again()
         assert bench.book.told == ["lower"]
+
+
+async def test_what_another_process_ended_meanwhile_is_not_pushed_any_more(bench: Bench) -> None:
+    bench.book.lowerings_left = 0
+    with pytest.raises(RequestError):
+        await bench.administration.set_trust(change())
+    await bench.journal.close(transaction_digest(change()), Outcome.ON_CHAIN)
+    bench.book.lowerings_left = 1
+    await bench.administration.recover()
+    await bench.administration._push_again()
+    assert bench.book.told == []
 
 
 async def test_behind_its_tick_a_change_is_not_pushed_any_more(bench: Bench) -> None:
