@@ -12,7 +12,7 @@ from pathlib import Path
 
 from realtime_cli.console import Console
 from realtime_cli.errors import CliError, UsageError
-from realtime_cli.hub_access import describe, get_json, parse_wallet, post_trust
+from realtime_cli.hub_access import describe, get_json, hand_in_order, parse_wallet
 from realtime_cli.node_tick import read_current_tick
 from realtime_cli.running import layers_of
 from realtime_cli.seeds import add_seed_options, find_seed
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
             keys, order.procedure, order.payload, destination=destination, tick=tick
         )
         try:
-            answer = post_trust(url, signed)
+            answer = hand_in_order(url, signed)
         except HubError as error:
             raise CliError(f"{order.told}: {describe(error)}") from error
         when = f"in the log as {answer['log_seq']}" if answer["log_seq"] else "counts once on chain"
