@@ -8,15 +8,19 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from raw_socket import BINARY, CLOSE, PONG, RawSocket, frame, raw_socket
+from raw_socket import CLOSE, PONG, RawSocket, raw_socket
 from realtime_protocol.codec import ErrorReply, decode_answer
 from realtime_protocol.codes import ErrorCode
+from realtime_protocol.json_codec import decode_json
 from realtime_protocol.limits import Limits
-from rfc6455_cases import CASES, HANDSHAKES, Case, Handshake, chop, message
+from realtime_protocol.versions import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
+from rfc6455_cases import HANDSHAKES, Case, Form, Handshake, cases, chop
 from waiting import eventually
 from ws_hub import ServedHub, served_hub
 
 LAST = 1_000
+AT_ONCE = 16
+"""Cases; some end only when the hub has waited two seconds for a goodbye."""
 
 
 @dataclass
@@ -29,13 +33,13 @@ class Seen:
     reason: bytes = b""
 
 
-async def _read(raw: RawSocket, seen: Seen, *, until: int) -> None:
+async def _read(raw: RawSocket, form: Form, seen: Seen, *, until: int) -> None:
     """Read until the answer *until*, a goodbye or the end."""
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         while until not in seen.answers:
             opcode, payload = await raw.frame()
-            if opcode == BINARY:
-                answer = decode_answer(payload)
+            if opcode == form.opcode:
+                answer = decode_answer(decode_json(payload) if form.is_text else payload)
                 assert isinstance(answer, ErrorReply)
                 assert answer.error.code == ErrorCode.UNKNOWN_TYPE
                 seen.answers.append(answer.id)
@@ -47,58 +51,84 @@ async def _read(raw: RawSocket, seen: Seen, *, until: int) -> None:
                 return
 
 
-async def _play(hub: ServedHub, case: Case, *, serves_on: bool, ends: bool) -> Seen:
+async def _play(hub: ServedHub, form: Form, case: Case, *, serves_on: bool, ends: bool) -> Seen:
     seen = Seen()
-    async with raw_socket(hub.url) as raw:
-        await raw.message()  # the challenge
+    subprotocol = SUBPROTOCOL_JSON if form.is_text else SUBPROTOCOL_MSGPACK
+    async with raw_socket(hub.url, subprotocol=subprotocol) as raw:
+        await raw.message(form.opcode)  # the challenge
         with contextlib.suppress(ConnectionError):
             for part in case.parts:
                 await raw.send(part)
                 if len(case.parts) < 50:
                     await asyncio.sleep(0)
             if serves_on:
-                await raw.send(frame(message(LAST, 20)))
-        await _read(raw, seen, until=LAST)
+                await raw.send(form.frame(form.message(LAST, 20)))
+        await _read(raw, form, seen, until=LAST)
         if seen.code is not None and ends:
             await raw.ended()
     return seen
 
 
-def _limits(cases: list[Case]) -> Limits:
-    return msgspec.structs.replace(cases[0].limits or Limits(), upgrades_per_ip_per_s=10_000)
+def _limits(played: list[Case]) -> Limits:
+    return msgspec.structs.replace(
+        played[0].limits or Limits(), upgrades_per_ip_per_s=10_000, requests_per_ip_per_s=10_000
+    )
+
+
+async def _play_all(
+    hub: ServedHub, form: Form, played: list[tuple[Case, int | None]], *, ends: bool
+) -> list[tuple[Case, int | None, Seen]]:
+    """Play each case with the code that it shall end with; None: it is served on."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def play(case: Case, code: int | None) -> tuple[Case, int | None, Seen]:
+        async with room:
+            seen = await _play(hub, form, case, serves_on=code is None, ends=ends)
+        return case, code, seen
+
+    seen = await asyncio.gather(*(play(case, code) for case, code in played))
+    await eventually(lambda: not hub.context.registry.connections)
+    return seen
+
+
+FORMS = pytest.mark.parametrize(
+    "form", [Form(is_text=False), Form(is_text=True)], ids=["msgpack", "json"]
+)
 
 
 @pytest.mark.slow
+@FORMS
 @pytest.mark.parametrize("wide", [False, True], ids=["limits as they are", "wide limits"])
-async def test_every_case_on_our_own_transport(wide: bool) -> None:
-    cases = [case for case in CASES if (case.limits is not None) is wide]
+async def test_every_case_on_our_own_transport(wide: bool, form: Form) -> None:
+    played = [case for case in cases(form) if (case.limits is not None) is wide]
+    async with served_hub(_limits(played)) as hub:
+        results = await _play_all(hub, form, [(case, case.code) for case in played], ends=True)
     wrong = []
-    async with served_hub(_limits(cases)) as hub:
-        for case in cases:
-            seen = await _play(hub, case, serves_on=case.code is None, ends=True)
-            answers = [*case.answers, LAST] if case.code is None else [*case.answers]
-            reason = seen.reason if case.reason is None else case.reason
-            expected = Seen(answers, list(case.pongs), case.code, reason)
-            if seen != expected:
-                wrong.append((case.name, seen))
-        await eventually(lambda: not hub.context.registry.connections)
+    for case, code, seen in results:
+        answers = [*case.answers, LAST] if code is None else [*case.answers]
+        reason = seen.reason if case.reason is None else case.reason
+        if seen != Seen(answers, list(case.pongs), code, reason):
+            wrong.append((case.name, seen))
     assert wrong == []
 
 
 @pytest.mark.slow
+@FORMS
 @pytest.mark.parametrize("wide", [False, True], ids=["limits as they are", "wide limits"])
-async def test_every_case_on_the_asgi_endpoint(wide: bool) -> None:
-    cases = [case for case in CASES if (case.limits is not None) is wide and not case.ours_alone]
+async def test_every_case_on_the_asgi_endpoint(wide: bool, form: Form) -> None:
+    every = [case for case in cases(form) if not case.ours_alone]
+    played = [case for case in every if (case.limits is not None) is wide]
+    coded = [
+        (case, case.code if case.asgi_code is None else case.asgi_code or None) for case in played
+    ]
+    async with served_hub(_limits(played), asgi=True) as hub:
+        results = await _play_all(hub, form, coded, ends=False)
     wrong = []
-    async with served_hub(_limits(cases), asgi=True) as hub:
-        for case in cases:
-            code = case.code if case.asgi_code is None else case.asgi_code or None
-            seen = await _play(hub, case, serves_on=code is None, ends=False)
-            # The server tells of what it refuses at once: what it took before may be unread.
-            right = seen.answers[-1:] == [LAST] if code is None else seen.code == code
-            if not right:
-                wrong.append((case.name, seen))
-        await eventually(lambda: not hub.context.registry.connections)
+    for case, code, seen in results:
+        # The server tells of what it refuses at once: what it took before may be unread.
+        right = seen.answers[-1:] == [LAST] if code is None else seen.code == code
+        if not right:
+            wrong.append((case.name, seen))
     assert wrong == []
 
 
