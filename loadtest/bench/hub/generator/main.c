@@ -20,7 +20,8 @@
 #include "frame.h"
 #include "world.h"
 
-enum { STAY_AWAY_MIN = 4500, STAY_AWAY_MAX = 4999 };
+/* Close codes and refusals of the session protocol, by what they tell a client to do. */
+enum { STAY_AWAY_MIN = 4500, STAY_AWAY_MAX = 4999, TRY_AGAIN_MIN = 106, TRY_AGAIN_MAX = 108 };
 enum { LINE_BYTES_MAX = 1 << 16, PAYLOAD_BYTES_MAX = LINE_BYTES_MAX / 2, STATES = CLOSED + 1 };
 
 #define EACH(session, of_group)                                                                     \
@@ -355,18 +356,21 @@ static uint32_t cut(uint8_t group)
         }
         session_end(session, 0);
         session->pushes = session->pushes_twice = 0;
-        session->opened_ns = session->close_code = 0;
+        session->opened_ns = session->close_code = session->refusal = 0;
         count++;
     }
     return count;
 }
 
-/* Whether a client would come back: it was cut off or turned away, not let in and ended, and no
- * close code told it to stay away. */
+/* Whether a client would come back: it was cut off or turned away, not let in and ended, and
+ * neither a close code nor the code of a refusal told it to stay away. */
 static bool comes_back(const struct session *session)
 {
+    uint16_t closed = session->close_code;
+    uint32_t refused = session->refusal;
     return session->state == CLOSED && !session->opened_ns &&
-           !(session->close_code >= STAY_AWAY_MIN && session->close_code <= STAY_AWAY_MAX);
+           !(closed >= STAY_AWAY_MIN && closed <= STAY_AWAY_MAX) &&
+           (!refused || (refused >= TRY_AGAIN_MIN && refused <= TRY_AGAIN_MAX));
 }
 
 /* Connect those of a group that come back, a few at a time, until each is in or refused. */
