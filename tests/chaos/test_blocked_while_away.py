@@ -57,8 +57,8 @@ more than 256 orders of 16, which are all that it has under way."""
 AT_SECOND: Final = 2_500
 """So many of the wallets come back to the other hub."""
 PARALLEL: Final = 256
-TICK_MS: Final = 500
-SOON_TICKS: Final = 5
+TICK_MS: Final = 1_500
+SOON_TICKS: Final = 4
 LATE_TICKS: Final = 55
 """Until then an order is pending, and counts by the trust log alone."""
 STEP_MS_MAX: Final = 60_000
