@@ -126,9 +126,9 @@ class SqliteApps:
         column = "revoked_ms" if revoked else "expires_ms"
         with self._writing():
             done = self._database.execute(
-                f"UPDATE keys SET {column} = min(coalesce({column}, ?1), ?1)"  # noqa: S608  (ours)
-                " WHERE key_id = ?2",
-                (at_ms, key_id),
+                f"UPDATE keys SET {column} = min(coalesce({column}, :at_ms), :at_ms)"  # noqa: S608  (ours)
+                " WHERE key_id = :key_id",
+                {"at_ms": at_ms, "key_id": key_id},
             )
         return done.rowcount > 0
 
@@ -172,10 +172,10 @@ class SqliteApps:
                 (at_ms, app, bytes(wallet)),
             )
             self._database.execute(
-                "DELETE FROM blocks WHERE app = ?1 AND ended_ms IS NOT NULL AND wallet NOT IN"
-                " (SELECT wallet FROM blocks WHERE app = ?1 AND ended_ms IS NOT NULL"
-                " ORDER BY ended_ms DESC LIMIT ?2)",
-                (app, ENDED_PER_APP_MAX),
+                "DELETE FROM blocks WHERE app = :app AND ended_ms IS NOT NULL AND wallet NOT IN"
+                " (SELECT wallet FROM blocks WHERE app = :app AND ended_ms IS NOT NULL"
+                " ORDER BY ended_ms DESC LIMIT :kept_max)",
+                {"app": app, "kept_max": ENDED_PER_APP_MAX},
             )
         return done.rowcount > 0
 

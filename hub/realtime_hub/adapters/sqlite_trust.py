@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS stewards (
 )
 """
 _COLUMNS: Final = "digest, signed_tx, target_tick, log_seq, outcome"
+_WHICH: Final = "WHERE network_id = :network_id AND digest = :digest"
 _BUSY_S_MAX: Final = 1.0
 
 Result = TypeVar("Result")
@@ -67,12 +68,13 @@ class SqliteAdminJournal:
     async def add(self, change: AdminChange) -> None:
         """Write it down."""
         await self._write(
-            f"INSERT INTO admin_changes (network_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  (only our own column names)
-            change.digest,
-            change.signed_tx,
-            change.target_tick,
-            change.log_seq,
-            int(change.outcome),
+            f"INSERT INTO admin_changes (network_id, {_COLUMNS}) VALUES "  # noqa: S608  (ours)
+            "(:network_id, :digest, :signed_tx, :target_tick, :log_seq, :outcome)",
+            digest=change.digest,
+            signed_tx=change.signed_tx,
+            target_tick=change.target_tick,
+            log_seq=change.log_seq,
+            outcome=int(change.outcome),
         )
 
     async def find(self, digest: bytes) -> AdminChange | None:
@@ -83,27 +85,27 @@ class SqliteAdminJournal:
     async def set_log_seq(self, digest: bytes, log_seq: int) -> None:
         """Note where its first lowering stands in the trust log."""
         await self._write(
-            "UPDATE admin_changes SET log_seq = ?2 WHERE network_id = ?1 AND digest = ?3",
-            log_seq,
-            digest,
+            f"UPDATE admin_changes SET log_seq = :log_seq {_WHICH}",  # noqa: S608  (ours)
+            log_seq=log_seq,
+            digest=digest,
         )
 
     async def close(self, digest: bytes, outcome: Outcome) -> None:
         """Note its end."""
         await self._write(
-            "UPDATE admin_changes SET outcome = ?2 WHERE network_id = ?1 AND digest = ?3",
-            int(outcome),
-            digest,
+            f"UPDATE admin_changes SET outcome = :outcome {_WHICH}",  # noqa: S608  (ours)
+            outcome=int(outcome),
+            digest=digest,
         )
 
     async def open_changes(self) -> Sequence[AdminChange]:
         """Return those without an end."""
         return await self._read("outcome = ?", int(Outcome.OPEN))
 
-    async def _write(self, statement: str, *values: bytes | int) -> None:
+    async def _write(self, statement: str, **values: bytes | int) -> None:
         def write() -> None:
             with self._connection:
-                self._connection.execute(statement, (self._network_id(), *values))
+                self._connection.execute(statement, {"network_id": self._network_id(), **values})
 
         await self._locked(write)
 
