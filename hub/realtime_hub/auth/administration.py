@@ -317,11 +317,11 @@ class Administration:
         self._unpushed.add(change.digest)
         # The chain's word is needed to tell a lowering from a raise.
         known = await self._book.get([PublicKey(setting.wallet) for setting in settings])
-        standing = {(overlay.digest, overlay.wallet) for overlay in self._book.overlays()}
+        standing = {overlay.wallet for overlay in self._standing(change)}
         log_seq = change.log_seq
         for setting, trust in zip(settings, known, strict=True):
             overlay = overlay_of(change.digest, change.target_tick, setting)
-            if (overlay.digest, overlay.wallet) in standing:
+            if overlay.wallet in standing:
                 log_seq = log_seq or trust.seq
             elif lowers(overlay, self._book.standing(overlay.wallet)):
                 lowered_at = await self._book.lower(overlay)
