@@ -53,6 +53,19 @@ def wait_until(condition: Callable[[], object], *, within_s: float = 15) -> None
         time.sleep(0.02)
 
 
+def find_disk_full(server: RedisServer) -> None:
+    """Write until it is refused: with `everysec` the write that finds the disk full is answered."""
+
+    def refuses() -> bool:
+        try:
+            ask(server, "SET", "filler", bytes(100))
+        except redis.RedisError as error:
+            return "MISCONF" in str(error)
+        return False
+
+    wait_until(refuses)
+
+
 def wait_for_all(servers: list[RedisServer], condition: Callable[[RedisServer], object]) -> None:
     """Wait until it holds at each server."""
     for server in servers:

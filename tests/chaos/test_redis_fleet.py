@@ -28,7 +28,7 @@ from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.identity import parse_identity
 from realtime_protocol.qubic.contract_abi import ChainStatus, StatusSetting
 from realtime_protocol.schnorrq import keypair
-from redis_topologies import ask, running_topology
+from redis_topologies import ask, find_disk_full, running_topology
 
 pytestmark = pytest.mark.slow
 
@@ -194,6 +194,8 @@ async def test_r8_a_full_disk_is_told_of_and_loses_no_block(running: Fleet, fsyn
         for hub in (one, two):
             assert hub.metric("realtime_trust_log_ok") == 1
         redis.fill_disk()
+        if fsync == "everysec":
+            await asyncio.to_thread(find_disk_full, redis)
         order = order_to_block(running, victim.identity)
         with pytest.raises(HubError) as raised:
             await asyncio.to_thread(post_trust, one.admin_url, order)

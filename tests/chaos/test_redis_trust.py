@@ -11,7 +11,6 @@ from typing import Final
 
 import pytest
 import redis
-from redis import RedisError
 
 from chaos.hub_book import running_book
 from chaos.log_bench import FLEET_KEY, NETWORK
@@ -21,7 +20,7 @@ from realtime_hub.auth.ports import CachedRecord
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import TrustReason, TrustStatus, TrustTier
 from redis_fixture import RedisServer, running_redis
-from redis_topologies import ask, wait_until
+from redis_topologies import ask, find_disk_full
 from slow_proxy import running_slow_proxy
 from trust_fakes import ALICE, BOB, FakeSource, record
 from waiting import eventually
@@ -170,15 +169,7 @@ def fill_disk(server: RedisServer) -> None:
     """With `everysec` Redis goes on and refuses every command that may write, PING as well."""
     ask(server, "CONFIG", "SET", "appendfsync", "everysec")
     server.fill_disk()
-
-    def refuses() -> bool:
-        try:
-            ask(server, "SET", "filler", bytes(100))
-        except RedisError as error:
-            return "MISCONF" in str(error)
-        return False
-
-    wait_until(refuses)
+    find_disk_full(server)
 
 
 def load_slowly(server: RedisServer) -> None:
