@@ -16,6 +16,7 @@ from bench.hub.contest import Contest, open_contest
 from bench.hub.crowd import CROWD, crowd_goals, crowd_tables, measure_crowd
 from bench.hub.drain import drain_goals, drain_table, measure_drain
 from bench.hub.hostile import KINDS, QUICK_KINDS, hostile_goals, hostile_table, measure_hostile
+from bench.hub.overload import measure_overload, overload_goals, overload_table
 from bench.hub.processes import BenchError, cores
 from bench.hub.report import Findings, goals_table
 from bench.hub.requests import SHAPES, measure_requests, requests_goals, requests_table
@@ -49,6 +50,13 @@ def run_hostile(contest: Contest, *, quick: bool) -> Findings:
     return Findings([hostile_table(found)], hostile_goals(found))
 
 
+def run_overload(contest: Contest, *, quick: bool) -> Findings:
+    """More than the hub can answer."""
+    crowds, seconds = ((1_000,), 2) if quick else ((1_000, 10_000), 3)
+    found = [measure_overload(contest, sessions=crowd, seconds=seconds) for crowd in crowds]
+    return Findings([overload_table(found)], overload_goals(found))
+
+
 def run_drain(contest: Contest, *, quick: bool) -> Findings:
     """The end of a hub."""
     found = measure_drain(contest, sessions=1_000 if quick else 5_000)
@@ -59,6 +67,7 @@ SCENARIOS: Final[dict[str, Callable[..., Findings]]] = {
     "requests": run_requests,
     "crowd": run_crowd,
     "hostile": run_hostile,
+    "overload": run_overload,
     "drain": run_drain,
 }
 

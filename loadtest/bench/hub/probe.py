@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from websocket import WebSocket, create_connection
 
@@ -12,7 +12,7 @@ from bench.hub.processes import BenchError
 from bench.hub.signer import ADMIN_GROUP, CHANNEL, LOGIN_ID, Signer
 from bench.hub.wallets import TIMES, WALLETS, WATCHED, wallet
 from realtime_loadtest.wire import pack, unpack
-from realtime_protocol.messages import REPLY_BIT, RequestType
+from realtime_protocol.messages import ERROR_REPLY, REPLY_BIT, RequestType
 from realtime_protocol.versions import SUBPROTOCOL_MSGPACK
 
 TIMEOUT_S: Final = 10.0
@@ -51,6 +51,15 @@ class Probe:
         if not isinstance(frame, bytes) or not frame:
             raise BenchError(f"a server said {frame!r} and closed")
         return frame
+
+    def request(self, kind: RequestType, body: list[Any]) -> tuple[int, list[Any]]:
+        """Send a request; return its reply's type and body, past whatever is pushed before."""
+        number = next(self._ids)
+        self._socket.send_binary(pack([int(kind), number, body]))
+        while True:
+            answer = unpack(self.receive())
+            if answer[0] in (int(kind) | REPLY_BIT, ERROR_REPLY) and answer[1] == number:
+                return answer[0], answer[2]
 
     def trust_of(self, keys: Sequence[bytes]) -> bytes:
         """Return the whole reply to a trust.get."""
