@@ -18,8 +18,10 @@ class LoopTurns:
     """
 
     def __init__(self, *, turn_s_max: float = TURN_S_MAX) -> None:
+        self.longest_wait_s = 0.0
+        """Of what was done since this was last set to 0."""
         self._turn_s_max = turn_s_max
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self._spent_s = 0.0
         self._next_is_due = False
 
@@ -29,16 +31,23 @@ class LoopTurns:
     def take(self, work: Callable[[], None]) -> bool:
         """Do it now and return True, or in a later turn. It must not raise."""
         if self._waiting or self._spent_s >= self._turn_s_max:
-            self._waiting.append(work)
+            self.put_off(work)
             return False
-        self._do(work)
+        self._do(work, monotonic())
         return True
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def put_off(self, work: Callable[[], None]) -> None:
+        """Do it in a later turn, after all that waits. It must not raise."""
+        self._waiting.append((monotonic(), work))
+        self._see_to_next()
+
+    def _see_to_next(self) -> None:
         if not self._next_is_due:
             self._next_is_due = True
             asyncio.get_running_loop().call_soon(self._begin_turn)
-        began_s = monotonic()
+
+    def _do(self, work: Callable[[], None], began_s: float) -> None:
+        self._see_to_next()
         try:
             work()
         finally:
@@ -48,4 +57,7 @@ class LoopTurns:
         self._next_is_due = False
         self._spent_s = 0.0
         while self._waiting and self._spent_s < self._turn_s_max:
-            self._do(self._waiting.popleft())
+            since_s, work = self._waiting.popleft()
+            now_s = monotonic()
+            self.longest_wait_s = max(self.longest_wait_s, now_s - since_s)
+            self._do(work, now_s)

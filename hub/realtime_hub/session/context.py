@@ -11,6 +11,7 @@ from realtime_hub.session.counters import SessionCounters
 from realtime_hub.session.coverage import Coverage
 from realtime_hub.session.delegates import Delegates
 from realtime_hub.session.fanout import Fanout
+from realtime_hub.session.input_turns import InputTurns
 from realtime_hub.session.overload import OverloadMonitor
 from realtime_hub.session.ports import (
     SessionAuth,
@@ -76,6 +77,7 @@ class HubContext:
     delegates: Delegates
     tasks: RequestTasks
     overload: OverloadMonitor
+    inputs: InputTurns = field(default_factory=InputTurns)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to send every session elsewhere while the process lives on."""
     revocation_listeners: list[Callable[[str, PublicKey, str], None]] = field(default_factory=list)

@@ -5,18 +5,20 @@ from collections.abc import Callable
 from typing import Final
 
 from realtime_hub.clock import Clock
+from realtime_hub.session.input_turns import InputTurns
 from realtime_hub.session.overload import Load, OverloadMonitor, Pressure
 
 EVERY_S: Final = 0.1
 
 
 class LoadWatch:
-    """One owner runs :meth:`run`; *on_lag* hears how late the loop ran each time, in seconds."""
+    """One owner runs :meth:`run`; *on_lag* hears each time how late requests are, in seconds."""
 
     def __init__(
         self,
         monitor: OverloadMonitor,
         clock: Clock,
+        inputs: InputTurns,
         *,
         memory_percent: Callable[[], float],
         checks_percent: Callable[[], float],
@@ -25,6 +27,7 @@ class LoadWatch:
     ) -> None:
         self._monitor = monitor
         self._clock = clock
+        self._inputs = inputs
         self._memory_percent = memory_percent
         self._checks_percent = checks_percent
         self._on_lag = on_lag
@@ -40,6 +43,7 @@ class LoadWatch:
 
     def look(self, *, late_s: float, now_s: float) -> None:
         """Take the figures of one moment."""
+        late_s = self._inputs.look(late_s)
         self._on_lag(late_s)
         pressure = Pressure(
             lag_ms=late_s * 1_000,

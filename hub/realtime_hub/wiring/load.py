@@ -77,6 +77,7 @@ def build_load_watch(
     return LoadWatch(
         monitor,
         context.clock,
+        context.inputs,
         memory_percent=memory_percent,
         checks_percent=lambda: signatures.pending * 100 / settings.signature_checks_pending_max,
         on_lag=metrics.loop_lag_s.observe,

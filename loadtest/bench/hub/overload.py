@@ -38,6 +38,7 @@ class Overloaded:
     capacity_per_s: float
     offered_per_s: float
     answered_per_s: float
+    refused_per_s: float
     pushes_before_ms: list[float]
     """From a change to the last of its watchers."""
     pushes_ms: list[float]
@@ -85,6 +86,7 @@ def _measure(
         capacity_per_s=capacity_per_s,
         offered_per_s=offered_per_s,
         answered_per_s=found["answers"] / took_s,
+        refused_per_s=found["refused"] / took_s,
         pushes_before_ms=before_ms,
         pushes_ms=pushes_ms,
         refusals_ms=[ms for served, ms in asked if not served],
@@ -137,6 +139,7 @@ def overload_table(found: list[Overloaded]) -> Table:
             f"{one.offered_per_s:,.0f}",
             f"{one.answered_per_s:,.0f}",
             ratio(one.answered_per_s, one.capacity_per_s),
+            f"{one.refused_per_s:,.0f}",
             f"{median(one.pushes_before_ms):.2f}",
             f"{median(one.pushes_ms):.2f}",
             f"{max(one.pushes_ms):.2f}",
@@ -146,7 +149,16 @@ def overload_table(found: list[Overloaded]) -> Table:
         ]
         for one in found
     ]
-    heads = ["sessions", "asked/s", "answered/s", "/ peak", "change ms, calm", "loaded", "worst"]
+    heads = [
+        "sessions",
+        "asked/s",
+        "answered/s",
+        "/ peak",
+        "refused/s",
+        "change ms, calm",
+        "loaded",
+        "worst",
+    ]
     heads += ["quotes refused", "slowest refusal ms", "recovered s"]
     return Table("Twice what the hub can answer", heads, rows)
 

@@ -29,3 +29,13 @@ async def test_a_crowd_is_let_in_turn_by_turn_and_others_are_served_between() ->
     assert seen == [0, "other", 1, "other", 2]
     await asyncio.sleep(0)
     assert turns.take(lambda: seen.append("later"))
+
+
+async def test_what_is_put_off_is_done_in_a_later_turn_behind_what_waits() -> None:
+    turns = LoopTurns(turn_s_max=1.0)
+    seen: list[str] = []
+    turns.put_off(lambda: seen.append("first"))
+    turns.take(lambda: seen.append("second"))
+    assert seen == []
+    await asyncio.sleep(0)
+    assert seen == ["first", "second"]

@@ -85,15 +85,16 @@ class WebSocketTransport(asyncio.Protocol):
 
     __slots__ = (
         "_address", "_connections", "_context", "_control", "_counted", "_cut", "_frames", "_got",
-        "_heard", "_held", "_kept_bytes", "_losses", "_pinged_s", "_pings_missed", "_receiving",
-        "_sent_bytes", "_serve", "_session", "_transport", "_turn", "_unread", "_whole_s",
-        "writable",
+        "_heard", "_held", "_inputs", "_kept_bytes", "_losses", "_pinged_s", "_pings_missed",
+        "_receiving", "_sent_bytes", "_serve", "_session", "_transport", "_unread", "_waits",
+        "_whole_s", "writable",
     )  # fmt: skip
 
     def __init__(
         self, context: HubContext, serve: Serve, connections: set[Any], losses: LoopTurns
     ) -> None:
         self._context = context
+        self._inputs = context.inputs
         self._serve = serve
         self._connections = connections
         self._losses = losses
@@ -110,8 +111,9 @@ class WebSocketTransport(asyncio.Protocol):
             limits.control_frames_per_s, limits.control_frames_burst, now_s=now_s
         )
         self._unread = b""
-        """What was received and waits for its turn; while there is some, nothing is received."""
-        self._turn: asyncio.Handle | None = None
+        """What was received and waits for its turn; while there is much, nothing is received."""
+        self._waits = False
+        """Whether a turn is due."""
         self._held = False
         """Whether the session wants no messages now."""
         self._receiving = True
@@ -143,10 +145,13 @@ class WebSocketTransport(asyncio.Protocol):
         self._heard = True
         if self._frames is None:
             self._shake_hands(data)
-        elif self._unread or self._held or len(data) > READ_AT_ONCE_BYTES:
+        elif self._inputs.crowded or self._unread or self._held or len(data) > READ_AT_ONCE_BYTES:
             self._unread += data
-            if self._turn is None and not self._held:
-                self._take_turn()
+            if not self._waits and not self._held:
+                self._waits = True
+                self._inputs.take(self._take_turn)
+            if self._unread:
+                self._steer()
             self._account(self._frames)
         else:
             self._process(self._frames, data)
@@ -186,9 +191,8 @@ class WebSocketTransport(asyncio.Protocol):
         """The connection is gone."""
         self.writable = False
         self._unread = b""
-        for handle in (self._turn, self._cut):
-            if handle is not None:
-                handle.cancel()
+        if self._cut is not None:
+            self._cut.cancel()
         self._connections.discard(self)
         self._context.registry.inbound_bytes -= self._kept_bytes
         self._kept_bytes = 0
@@ -257,8 +261,7 @@ class WebSocketTransport(asyncio.Protocol):
     def resume_reading(self) -> None:
         """Deliver messages again, those first that were received and held."""
         self._held = False
-        if self._unread and self._turn is None:
-            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
+        self._put_off_turn()
         self._steer()
 
     def close(self, code: int, reason: str, *, within_s: float) -> None:
@@ -275,15 +278,22 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _take_turn(self) -> None:
         """Process one piece of what was received; the rest waits for the next turn."""
-        self._turn = None
-        if self._held or self._frames is None:
-            return
+        self._waits = False
         unread = self._unread
-        piece, self._unread = unread[:READ_AT_ONCE_BYTES], unread[READ_AT_ONCE_BYTES:]
-        self._process(self._frames, piece)
-        if self._unread and not self._held:
-            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
+        if self._held or self._frames is None or not unread:
+            return
+        if len(unread) > READ_AT_ONCE_BYTES:
+            unread, self._unread = unread[:READ_AT_ONCE_BYTES], unread[READ_AT_ONCE_BYTES:]
+        else:
+            self._unread = b""
+        self._process(self._frames, unread)
+        self._put_off_turn()
         self._steer()
+
+    def _put_off_turn(self) -> None:
+        if self._unread and not self._held and not self._waits:
+            self._waits = True
+            self._inputs.put_off(self._take_turn)
 
     def _process(self, frames: FrameStream, data: bytes) -> None:
         try:
@@ -462,11 +472,11 @@ class WebSocketTransport(asyncio.Protocol):
             session.lost()
 
     def _steer(self) -> None:
-        """Receive from the system only while nothing waits here."""
+        """Receive from the system only while no more than one piece waits here."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        wanted = not self._held and not self._unread
+        wanted = not self._held and len(self._unread) <= READ_AT_ONCE_BYTES
         if wanted != self._receiving:
             self._receiving = wanted
             if wanted:

@@ -85,6 +85,20 @@ static void take_trust_reply(struct session *session, uint32_t id, const uint8_t
     session->in_flight--;
 }
 
+/* An ask that isn't answered, as a hub with too many does. */
+static void take_refusal(struct session *session, uint32_t id)
+{
+    struct group *group = &world.groups[session->group];
+    struct ask *ask = id % DEPTH_MAX < session->depth ? &session->asks[id % DEPTH_MAX] : NULL;
+    if (!ask || ask->id != id) {
+        group->wrong++;
+        return;
+    }
+    group->refused++;
+    ask->id = 0;
+    session->in_flight--;
+}
+
 static void take_push(struct session *session, const uint8_t *data, size_t size)
 {
     uint64_t offset = push_offset(data, size);
@@ -98,9 +112,14 @@ static void take_push(struct session *session, const uint8_t *data, size_t size)
 
 void take_message(struct session *session, const uint8_t *data, size_t size)
 {
-    uint32_t id = trust_reply_id(data, size);
+    uint32_t id = reply_id(data, size, TYPE_TRUST_REPLY);
     if (id >= ASK_ID_MIN) {
         take_trust_reply(session, id, data, size);
+        return;
+    }
+    id = reply_id(data, size, TYPE_ERROR_REPLY);
+    if (id >= ASK_ID_MIN) {
+        take_refusal(session, id);
         return;
     }
     switch (message_type(data, size)) {

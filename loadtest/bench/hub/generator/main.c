@@ -88,16 +88,16 @@ static int compare_u64(const void *left, const void *right)
 static void print_latency(const struct group *group)
 {
     const struct histogram *histogram = &group->latency;
-    printf("\"answers\": %" PRIu64 ", \"wrong\": %" PRIu64
+    printf("\"answers\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"wrong\": %" PRIu64
            ", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f",
-           group->answers, group->wrong, (double)histogram_quantile(histogram, 500) / 1e3,
+           group->answers, group->refused, group->wrong, (double)histogram_quantile(histogram, 500) / 1e3,
            (double)histogram_quantile(histogram, 990) / 1e3,
            (double)histogram_quantile(histogram, 999) / 1e3, (double)histogram->max_ns / 1e3);
 }
 
 static void clear_stats(struct group *group)
 {
-    group->answers = group->wrong = 0;
+    group->answers = group->refused = group->wrong = 0;
     histogram_clear(&group->latency);
 }
 

@@ -72,10 +72,10 @@ static inline size_t uint_size(const uint8_t *data, size_t size)
     return found <= size ? found : 0;
 }
 
-/* The id of [0x52, id, ...] with one of our ids, else 0. */
-static inline uint32_t trust_reply_id(const uint8_t *data, size_t size)
+/* The id of [type, id, ...] with one of our ids, else 0. */
+static inline uint32_t reply_id(const uint8_t *data, size_t size, uint8_t type)
 {
-    if (size > 8 && data[0] == 0x93 && data[1] == TYPE_TRUST_REPLY && data[2] == 0xce) {
+    if (size > 8 && data[0] == 0x93 && data[1] == type && data[2] == 0xce) {
         return get_u32(data + 3);
     }
     return 0;

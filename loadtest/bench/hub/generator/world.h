@@ -66,6 +66,7 @@ struct group {
     uint64_t period_ns; /* 0: not paced */
     bool looping; /* each answer is followed by the next request */
     uint64_t answers;
+    uint64_t refused;
     uint64_t wrong; /* answers that were not, to the byte, what they should be */
     struct histogram latency;
 };

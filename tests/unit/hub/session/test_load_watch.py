@@ -1,6 +1,7 @@
 """From figures to a level, and who hears of it."""
 
 from fakes import FakeClock
+from realtime_hub.session.input_turns import InputTurns
 from realtime_hub.session.load_watch import LoadWatch
 from realtime_hub.session.overload import Load, OverloadMonitor
 
@@ -13,6 +14,7 @@ def test_every_look_is_measured_and_only_a_change_of_level_is_told() -> None:
     watch = LoadWatch(
         monitor,
         FakeClock(),
+        InputTurns(),
         memory_percent=lambda: memory[0],
         checks_percent=lambda: 0.0,
         on_lag=lags.append,
