@@ -36,6 +36,7 @@ _ALWAYS: Final = frozenset(
         RequestType.SESSIONS_LIST,
         RequestType.DRAIN,
         RequestType.RESUME,
+        RequestType.TRUST_GET,  # From memory a refusal costs as much; else see require_reading.
     }
 )
 _LOGINS: Final = frozenset(
@@ -110,6 +111,11 @@ class OverloadMonitor:
         if self.level is Load.CALM or kind in _ALWAYS or self.level < _shed_from(kind):
             return
         raise self.refusal()
+
+    def require_reading(self) -> None:
+        """Raise RequestError 107 for trust that memory doesn't hold, when replies are refused."""
+        if self.level >= Load.REPLIES:
+            raise self.refusal()
 
     def refusal(self) -> RequestError:
         """Return what is answered instead of serving."""

@@ -28,7 +28,7 @@ def answer_together(
     session: "LiveSession", context: "HubContext", messages: Sequence[bytes], now_s: float
 ) -> list[bytes] | None:
     """Return the replies to all *messages* of a read, in order; None: take them one by one."""
-    if session.ended or session.rates or context.overload.level or len(messages) > TOGETHER_MAX:
+    if session.ended or session.rates or len(messages) > TOGETHER_MAX:
         return None
     asked = decode_wallets_asked(messages)
     if asked is None:

@@ -61,6 +61,7 @@ class SessionRequests:
         return self._look_up(wallets, None) if known is None else Answer(known)
 
     async def _look_up(self, wallets: list[PublicKey], app: App | None) -> Answer:
+        self._context.overload.require_reading()
         trusts = await self._context.auth.get(wallets)
         return Answer(trusts if app is None else list(map(app.see, wallets, trusts)))
 

@@ -34,7 +34,14 @@ def test_quotes_go_first_then_logins_then_replies_and_payments_never() -> None:
     assert refused(Load.LOGINS) == {RequestType.QUOTE_OPEN} | logins
     served = set(RequestType) - refused(Load.REPLIES)
     assert {RequestType.PAY, RequestType.PAYMENT_GET, RequestType.PING} <= served
-    assert RequestType.TRUST_GET in refused(Load.REPLIES)
+    assert RequestType.DECISION_GET in refused(Load.REPLIES)
+
+
+def test_trust_that_must_be_read_is_refused_with_the_replies() -> None:
+    assert RequestType.TRUST_GET not in refused(Load.REPLIES)
+    monitor_at(Load.LOGINS).require_reading()
+    with pytest.raises(RequestError):
+        monitor_at(Load.REPLIES).require_reading()
 
 
 def test_a_refusal_says_when_to_come_again_later_the_higher_the_load() -> None:

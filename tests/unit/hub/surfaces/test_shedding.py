@@ -62,7 +62,9 @@ async def test_replies_are_refused_last_and_payments_and_pings_never() -> None:
         client = await hub.session()
         client.wire.take()
         hub.context.overload.level = Load.REPLIES
+        hub.auth.cold = frozenset({ALICE})
         client.send(RequestType.TRUST_GET, [ALICE])
+        await settle()
         [refused] = client.wire.take()
         assert is_overloaded(refused)
         paid = await client.ask(RequestType.PAY, PayRequest(b"i" * 16, b"q" * 16, bytes(144), 1))
