@@ -33,7 +33,12 @@ class LoopTurns:
         if self._waiting or self._spent_s >= self._turn_s_max:
             self.put_off(work)
             return False
-        self._do(work, monotonic())
+        began_s = monotonic()
+        try:
+            work()
+        finally:
+            self._spent_s += monotonic() - began_s
+            self._see_to_next()
         return True
 
     def put_off(self, work: Callable[[], None]) -> None:
@@ -46,18 +51,21 @@ class LoopTurns:
             self._next_is_due = True
             asyncio.get_running_loop().call_soon(self._begin_turn)
 
-    def _do(self, work: Callable[[], None], began_s: float) -> None:
-        self._see_to_next()
-        try:
-            work()
-        finally:
-            self._spent_s += monotonic() - began_s
-
     def _begin_turn(self) -> None:
         self._next_is_due = False
         self._spent_s = 0.0
-        while self._waiting and self._spent_s < self._turn_s_max:
-            since_s, work = self._waiting.popleft()
-            now_s = monotonic()
-            self.longest_wait_s = max(self.longest_wait_s, now_s - since_s)
-            self._do(work, now_s)
+        waiting = self._waiting
+        if not waiting:
+            return
+        began_s = now_s = monotonic()
+        end_s = began_s + self._turn_s_max
+        try:
+            while waiting and now_s < end_s:
+                since_s, work = waiting.popleft()
+                if now_s - since_s > self.longest_wait_s:
+                    self.longest_wait_s = now_s - since_s
+                work()
+                now_s = monotonic()
+        finally:
+            self._spent_s = now_s - began_s
+            self._see_to_next()

@@ -416,6 +416,23 @@ async def test_requests_that_take_turns_have_the_same_answers(
     await scene()
 
 
+async def test_in_a_crowd_signs_of_life_go_before_what_waits_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting: list[Callable[[], None]] = []
+    async with served_hub(FAST) as hub, hub.client() as one, hub.client() as two:
+        await one.log_in(ALICE)
+        await two.log_in(BOB)
+        monkeypatch.setattr(hub.context.inputs, "put_off", waiting.append)
+        hub.context.inputs.crowded = True
+        asked = asyncio.create_task(one.ask(RequestType.TRUST_GET, [ALICE]))
+        await eventually(lambda: waiting)
+        await two.ask(RequestType.PING, PingRequest(1))
+        assert not asked.done()
+        waiting.pop()()
+        await asked
+
+
 async def test_the_kernel_keeps_little_of_a_connection() -> None:
     listener = bind("127.0.0.1", 0, "a port of its own")
     with listener, socket.create_connection(listener.getsockname()):

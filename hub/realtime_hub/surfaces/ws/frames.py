@@ -39,6 +39,8 @@ _SIZE_IN_8: Final = 127
 _MASK_BYTES: Final = 4
 _SHORTEST_BYTES: Final = 7
 """Of a frame with a message in it."""
+_PEEKED_BYTES: Final = 10
+"""A longer header, the mask, the array's mark and the type."""
 _SHORT_HEADERS: Final = tuple(bytes((_BINARY, size)) for size in range(_SIZE_IN_2))
 _A_PONG: Final = Frame(Opcode.PONG, b"")
 
@@ -315,6 +317,14 @@ def _refuse(first: int, second: int) -> str | None:
     if opcode & _CONTROL and size > _CONTROL_BYTES_MAX:
         return f"a control frame of more than {_CONTROL_BYTES_MAX} bytes"
     return None
+
+
+def peek_type(data: bytes) -> int:
+    """Return the type of the message in the plain frame at the front; -1 where none is seen."""
+    if len(data) < _PEEKED_BYTES or data[0] != _BINARY:
+        return -1
+    mask_at = 4 if data[1] & ~_MASKED == _SIZE_IN_2 else 2
+    return data[mask_at + _MASK_BYTES + 1] ^ data[mask_at + 1]
 
 
 def encode_messages(messages: Sequence[bytes]) -> bytes:

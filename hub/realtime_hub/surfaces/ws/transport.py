@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
+from realtime_hub.session.input_turns import FIRST
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
 from realtime_hub.surfaces.ws.forms import FORMS
 from realtime_hub.surfaces.ws.frames import (
@@ -29,6 +30,7 @@ from realtime_hub.surfaces.ws.frames import (
     encode_messages,
     encode_texts,
     frame_logger,
+    peek_type,
 )
 from realtime_hub.surfaces.ws.handshake import (
     Refusal,
@@ -50,6 +52,8 @@ WRITE_HIGH_BYTES: Final = 16_384
 WRITE_LOW_BYTES: Final = 4_096
 READ_AT_ONCE_BYTES: Final = 4_096
 """Read from one client before others get their turn: some 700 of the smallest frames."""
+UNCOUNTED_BYTES: Final = 256
+"""So little of a client's input may wait without being added up with all others'."""
 INTERNAL_ERROR: Final = 1011
 
 
@@ -145,14 +149,13 @@ class WebSocketTransport(asyncio.Protocol):
         self._heard = True
         if self._frames is None:
             self._shake_hands(data)
-        elif self._inputs.crowded or self._unread or self._held or len(data) > READ_AT_ONCE_BYTES:
-            self._unread += data
-            if not self._waits and not self._held:
-                self._waits = True
-                self._inputs.take(self._take_turn)
-            if self._unread:
-                self._steer()
-            self._account(self._frames)
+        elif (
+            self._unread
+            or self._held
+            or len(data) > READ_AT_ONCE_BYTES
+            or (self._inputs.crowded and peek_type(data) not in FIRST)
+        ):
+            self._keep(self._frames, data)
         else:
             self._process(self._frames, data)
 
@@ -276,24 +279,35 @@ class WebSocketTransport(asyncio.Protocol):
 
     # Reading ----------------------------------------------------------------------------------
 
-    def _take_turn(self) -> None:
-        """Process one piece of what was received; the rest waits for the next turn."""
-        self._waits = False
-        unread = self._unread
-        if self._held or self._frames is None or not unread:
-            return
-        if len(unread) > READ_AT_ONCE_BYTES:
-            unread, self._unread = unread[:READ_AT_ONCE_BYTES], unread[READ_AT_ONCE_BYTES:]
-        else:
-            self._unread = b""
-        self._process(self._frames, unread)
+    def _keep(self, frames: FrameStream, data: bytes) -> None:
+        """Let what came in wait for its turn."""
+        self._unread += data
         self._put_off_turn()
-        self._steer()
+        kept_bytes = len(self._unread)
+        if kept_bytes > READ_AT_ONCE_BYTES:
+            self._steer()
+        if kept_bytes > UNCOUNTED_BYTES:
+            self._account(frames)
 
     def _put_off_turn(self) -> None:
         if self._unread and not self._held and not self._waits:
             self._waits = True
             self._inputs.put_off(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Process one piece of what was received; the rest waits for the next turn."""
+        self._waits = False
+        piece = self._unread
+        if self._held or self._frames is None or not piece:
+            return
+        if len(piece) > READ_AT_ONCE_BYTES:
+            piece, self._unread = piece[:READ_AT_ONCE_BYTES], piece[READ_AT_ONCE_BYTES:]
+        else:
+            self._unread = b""
+        self._process(self._frames, piece)
+        self._put_off_turn()
+        if not self._receiving:
+            self._steer()
 
     def _process(self, frames: FrameStream, data: bytes) -> None:
         try:

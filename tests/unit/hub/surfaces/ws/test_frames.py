@@ -15,6 +15,7 @@ from realtime_hub.surfaces.ws.frames import (
     TextStream,
     encode_messages,
     encode_texts,
+    peek_type,
 )
 
 
@@ -215,3 +216,13 @@ def test_half_a_letter_may_end_a_fragment() -> None:
     stream = TextStream(Bounds())
     sent = frame(letter[:1], TEXT, fin=False) + frame(b"?", PING) + frame(letter[1:], CONT)
     assert read(stream, sent) == [(PING, b"?"), (TEXT, letter)]
+
+
+@given(st.integers(0, 0x7F), st.binary(min_size=6, max_size=400))
+def test_the_type_of_the_first_message_is_seen_behind_its_mask(kind: int, rest: bytes) -> None:
+    assert peek_type(frame(bytes((0x93, kind)) + rest)) == kind
+
+
+@given(st.binary(max_size=12))
+def test_whatever_comes_a_type_or_none_is_seen(data: bytes) -> None:
+    assert -1 <= peek_type(data) <= 255
