@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime_hub.http.deadlines import HEAD_BYTES_MAX, Unfinished
+from realtime_hub.http.deadlines import CUT_TURN_S_MAX, HEAD_BYTES_MAX, Unfinished
 from realtime_hub.http.server import bind, build_server
 from realtime_hub.surfaces.ws.engine import SessionEngine
 from session_fakes import FakeHub
@@ -120,14 +121,29 @@ async def test_a_session_is_under_no_deadline_of_http() -> None:
 
 
 class _Connection:
-    def __init__(self) -> None:
+    def __init__(self, *, takes_s: float = 0.0) -> None:
         self.status = b""
+        self._takes_s = takes_s
 
     def refuse(self, status: bytes) -> None:
+        time.sleep(self._takes_s)
         self.status = status
 
 
-def test_at_the_bound_the_one_that_waits_longest_makes_room() -> None:
+async def test_many_that_are_overdue_are_cut_in_turns() -> None:
+    unfinished = Unfinished(within_s=5)
+    many = [_Connection(takes_s=CUT_TURN_S_MAX) for _ in range(3)]
+    for connection in many:
+        unfinished.begin(connection, 0)  # type: ignore[arg-type]
+    unfinished.cut_overdue(5)
+    assert [bool(each.status) for each in many] == [True, False, False]
+    assert not len(unfinished)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert all(each.status for each in many)
+
+
+async def test_at_the_bound_the_one_that_waits_longest_makes_room() -> None:
     unfinished = Unfinished(within_s=5, connections_max=2)
     first, second, third = _Connection(), _Connection(), _Connection()
     for at_s, connection in enumerate((first, second, third)):

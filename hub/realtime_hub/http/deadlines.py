@@ -4,15 +4,20 @@ Without them a client that sends a byte now and then, or nothing, keeps a connec
 """
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from realtime_hub.turns import LoopTurns
 
 REQUEST_WITHIN_S: Final = 5.0
 """From the connection, or from the last answer, to the end of a request."""
 UNFINISHED_MAX: Final = 4_096
 """Connections without a whole request; beyond, the one that waits longest is cut."""
 HEAD_BYTES_MAX: Final = 16_384
+CUT_TURN_S_MAX: Final = 0.001
+"""Of one turn of the event loop: who keeps many connections waiting shall keep nobody else so."""
 
 _TIMEOUT: Final = b"408 Request Timeout"
 _TOO_LARGE: Final = b"431 Request Header Fields Too Large"
@@ -27,6 +32,7 @@ class Unfinished:
         self._within_s = within_s
         self._connections_max = connections_max
         self._since_s: dict[BoundedHttp, float] = {}
+        self._cuts = LoopTurns(turn_s_max=CUT_TURN_S_MAX)
 
     def __len__(self) -> int:
         return len(self._since_s)
@@ -43,7 +49,7 @@ class Unfinished:
         self._since_s.pop(connection, None)
 
     def cut_overdue(self, now_s: float) -> None:
-        """Cut every connection whose time is over."""
+        """Cut every connection whose time is over, within a few turns of the loop."""
         while self._since_s:
             connection, since_s = next(iter(self._since_s.items()))
             if now_s - since_s < self._within_s:
@@ -52,7 +58,7 @@ class Unfinished:
 
     def _cut(self, connection: "BoundedHttp") -> None:
         del self._since_s[connection]
-        connection.refuse(_TIMEOUT)
+        self._cuts.take(partial(connection.refuse, _TIMEOUT))
 
 
 class BoundedHttp(HttpToolsProtocol):
