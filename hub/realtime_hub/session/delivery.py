@@ -42,11 +42,6 @@ class Delivery:
         """What waits for this client, here and in the connection."""
         return self._outbox.bytes + self.wire.unsent_bytes
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether a message would leave at once, and nothing has to be steered."""
-        return not self._outbox.bytes and self.reading and self.wire.writable
-
     def put(self, urgency: Urgency, message: bytes, key: Hashable = None) -> bool:
         """Queue a message; False when its class is full, and then nothing is queued."""
         return self._outbox.put(urgency, message, key)
@@ -78,6 +73,14 @@ class Delivery:
             return False
         wire.send(replies)
         return wire.writable and self.reading
+
+    def send_at_once(self, message: bytes) -> bool:
+        """Send a message when nothing waits, as to thousands that a fan-out reaches; else False."""
+        wire = self.wire
+        if self._outbox.bytes or not self.reading or not wire.writable:
+            return False
+        wire.send((message,))
+        return True
 
     def flush(self) -> None:
         """Hand over what the connection takes, the most urgent first."""

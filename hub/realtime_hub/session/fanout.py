@@ -64,8 +64,8 @@ class _Pending:
         self._told: set[LiveSession] = set()
 
     def owe_to(self, session: "LiveSession") -> None:
-        """Count the session among those that must hear of a revocation, once."""
-        if self.revokes and session not in self._told and not session.ended:
+        """Count the session among those that must hear of this revocation, once."""
+        if session not in self._told and not session.ended:
             self._told.add(session)
             session.owe(self.offset)
 
@@ -223,7 +223,8 @@ class Fanout:
         for begin in range(0, len(watchers), CHUNK):
             for subscription in watchers[begin : begin + CHUNK]:
                 pending.offer_to(subscription)
-                pending.owe_to(cast("LiveSession", subscription.session))
+                if pending.revokes:
+                    pending.owe_to(cast("LiveSession", subscription.session))
             await asyncio.sleep(0)
         self._counters.push(PushType.TRUST_CHANGED, len(watchers))
         # The log may have begun anew meanwhile.

@@ -31,6 +31,11 @@ FIRST: Final = frozenset(
 """What is served at once in any crowd: trust that falls, money, signs of life."""
 
 
+def may_wait(kind: int) -> bool:
+    """Whether a request of that type takes its turn; *kind* -1 is no plain request: it doesn't."""
+    return kind >= 0 and kind not in FIRST
+
+
 class InputTurns(LoopTurns):
     """The requests of one process. While it isn't *crowded*, they are answered as they are read."""
 

@@ -247,13 +247,9 @@ class LiveSession:
             if pays.is_full:
                 self.fail(CloseCode.POSITION_LOST)
             return
-        delivery = self._delivery
-        if delivery.is_clear:
-            # Nothing waits: a fan-out to thousands of clients that read needs no queue.
-            delivery.wire.send((message,))
-            return
-        self.send(message, urgency, key)
-        self.flush()
+        if not self._delivery.send_at_once(message):
+            self.send(message, urgency, key)
+            self.flush()
 
     def _lose(self, urgency: Urgency, key: Hashable) -> None:
         """A class is full. A stream of trust falls silent until there is room; others can't."""

@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
-from realtime_hub.session.input_turns import FIRST
+from realtime_hub.session.input_turns import may_wait
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
 from realtime_hub.surfaces.ws.forms import FORMS
 from realtime_hub.surfaces.ws.frames import (
@@ -153,7 +153,7 @@ class WebSocketTransport(asyncio.Protocol):
             self._unread
             or self._held
             or len(data) > READ_AT_ONCE_BYTES
-            or (self._inputs.crowded and peek_type(data) not in FIRST)
+            or (self._inputs.crowded and may_wait(peek_type(data)))
         ):
             self._keep(self._frames, data)
         else:
