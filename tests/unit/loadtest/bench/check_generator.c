@@ -94,7 +94,8 @@ static void replies_are_compared_to_the_byte_but_for_the_times(void)
     const struct wallet wallet = {.trust_size = 6, .trust = {0x97, 1, 80, 0, 0, 1}};
     uint8_t reply[64];
     size_t size = put_reply(reply);
-    CHECK(trust_reply_id(reply, size) == 70016);
+    CHECK(reply_id(reply, size, TYPE_TRUST_REPLY) == 70016);
+    CHECK(reply_id(reply, size, TYPE_ERROR_REPLY) == 0);
     CHECK(trust_reply_fits(reply, size, &wallet));
     CHECK(!trust_reply_fits(reply, size - 1, &wallet));
     reply[size] = 0;
