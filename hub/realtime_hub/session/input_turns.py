@@ -31,21 +31,22 @@ FIRST: Final = frozenset(
 """What is served at once in any crowd: trust that falls, money, signs of life."""
 
 
-def may_wait(kind: int) -> bool:
-    """Whether a request of that type takes its turn; *kind* -1 is no plain request: it doesn't."""
-    return kind >= 0 and kind not in FIRST
-
-
 class InputTurns(LoopTurns):
     """The requests of one process. While it isn't *crowded*, they are answered as they are read."""
 
     def __init__(self, *, turn_s_max: float = TURN_S_MAX) -> None:
         super().__init__(turn_s_max=turn_s_max)
         self.crowded = False
+        self._late_before_s = 0.0
 
     def look(self, late_s: float) -> float:
-        """Take how late the loop ran; return how late requests are, in seconds."""
+        """Take how late the loop ran; return how late requests are, in seconds.
+
+        A single long round, such as a collection of garbage, makes no crowd: of two in a row the
+        shorter counts.
+        """
         late_s = max(late_s, self.longest_wait_s)
         self.longest_wait_s = 0.0
-        self.crowded = late_s >= CROWDED_S
+        self.crowded = min(late_s, self._late_before_s) >= CROWDED_S
+        self._late_before_s = late_s
         return late_s

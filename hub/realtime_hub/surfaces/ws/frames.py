@@ -323,8 +323,9 @@ def peek_type(data: bytes) -> int:
     """Return the type of the message in the plain frame at the front; -1 where none is seen."""
     if len(data) < _PEEKED_BYTES or data[0] != _BINARY:
         return -1
-    mask_at = 4 if data[1] & ~_MASKED == _SIZE_IN_2 else 2
-    return data[mask_at + _MASK_BYTES + 1] ^ data[mask_at + 1]
+    if data[1] == _MASKED | _SIZE_IN_2:
+        return data[9] ^ data[5]
+    return data[7] ^ data[3]
 
 
 def encode_messages(messages: Sequence[bytes]) -> bytes:

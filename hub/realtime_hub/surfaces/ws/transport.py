@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 
 from realtime_hub.session.addresses import count_as
 from realtime_hub.session.context import HubContext
-from realtime_hub.session.input_turns import may_wait
+from realtime_hub.session.input_turns import FIRST
 from realtime_hub.session.session import CLOSE_WITHIN_S, LiveSession, Serve
 from realtime_hub.surfaces.ws.forms import FORMS
 from realtime_hub.surfaces.ws.frames import (
@@ -55,6 +55,8 @@ READ_AT_ONCE_BYTES: Final = 4_096
 UNCOUNTED_BYTES: Final = 256
 """So little of a client's input may wait without being added up with all others'."""
 INTERNAL_ERROR: Final = 1011
+GO_FIRST: Final = FIRST | {-1}
+"""What takes no turns, as `peek_type` sees it; whatever is no plain request doesn't either."""
 
 
 class ServerState(Protocol):
@@ -153,7 +155,7 @@ class WebSocketTransport(asyncio.Protocol):
             self._unread
             or self._held
             or len(data) > READ_AT_ONCE_BYTES
-            or (self._inputs.crowded and may_wait(peek_type(data)))
+            or (self._inputs.crowded and peek_type(data) not in GO_FIRST)
         ):
             self._keep(self._frames, data)
         else:
@@ -280,13 +282,16 @@ class WebSocketTransport(asyncio.Protocol):
     # Reading ----------------------------------------------------------------------------------
 
     def _keep(self, frames: FrameStream, data: bytes) -> None:
-        """Let what came in wait for its turn."""
-        self._unread += data
-        self._put_off_turn()
-        kept_bytes = len(self._unread)
-        if kept_bytes > READ_AT_ONCE_BYTES:
+        """Let what came in wait for its turn, which is now where there is no crowd."""
+        unread = self._unread = self._unread + data
+        if not self._waits and not self._held:
+            self._waits = True
+            if self._inputs.crowded:
+                self._inputs.put_off(self._take_turn)
+            else:
+                self._inputs.take(self._take_turn)
+        if len(unread) > UNCOUNTED_BYTES:
             self._steer()
-        if kept_bytes > UNCOUNTED_BYTES:
             self._account(frames)
 
     def _put_off_turn(self) -> None:
