@@ -283,13 +283,13 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _keep(self, frames: FrameStream, data: bytes) -> None:
         """Let what came in wait for its turn, which is now where there is no crowd."""
+        if frames.is_broken:
+            return  # Nothing of it counts any more.
         unread = self._unread = self._unread + data
-        if not self._waits and not self._held:
-            self._waits = True
-            if self._inputs.crowded:
-                self._inputs.put_off(self._take_turn)
-            else:
-                self._inputs.take(self._take_turn)
+        if self._inputs.crowded:
+            self._put_off_turn()
+        elif not self._waits:
+            self._take_turn()
         if len(unread) > UNCOUNTED_BYTES:
             self._steer()
             self._account(frames)
@@ -297,7 +297,10 @@ class WebSocketTransport(asyncio.Protocol):
     def _put_off_turn(self) -> None:
         if self._unread and not self._held and not self._waits:
             self._waits = True
-            self._inputs.put_off(self._take_turn)
+            if self._inputs.crowded:
+                self._inputs.put_off(self._take_turn)
+            else:
+                asyncio.get_running_loop().call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         """Process one piece of what was received; the rest waits for the next turn."""
