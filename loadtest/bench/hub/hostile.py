@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.hub.contest import Contender, Contest
-from bench.hub.processes import BenchError, memory_bytes
+from bench.hub.processes import BenchError, resident_bytes
 from bench.hub.report import ABSENT, Goal, Table, quotient, ratio
 from bench.hub.servers import HUB
 
@@ -79,14 +79,14 @@ def _measure(contender: Contender, kind: Kind) -> Harm:
     tell("stats", HONEST_GROUP)
     tell("wait", BASELINE_MS)
     before = tell("stats", HONEST_GROUP)
-    had_bytes = most_bytes = memory_bytes(contender.server.pid)
+    had_bytes = most_bytes = resident_bytes(contender.server.pid)
     if kind.name == "slowloris":
         tell("slowloris", HOSTILE_GROUP, kind.count)
     else:
         tell("become", HOSTILE_GROUP, kind.name)
     for _ in range(kind.watch_ms // SAMPLE_MS):
         tell("wait", SAMPLE_MS)
-        most_bytes = max(most_bytes, memory_bytes(contender.server.pid))
+        most_bytes = max(most_bytes, resident_bytes(contender.server.pid))
     meanwhile = tell("stats", HONEST_GROUP)
     ended = tell("ended", HOSTILE_GROUP, 0)
     return Harm(kind, most_bytes - had_bytes, before, meanwhile, ended)

@@ -38,11 +38,19 @@ def stop(process: "subprocess.Popen[str]") -> None:
 
 
 def memory_bytes(pid: int) -> int:
-    """Return the memory that is a process's own share (PSS), or RSS where that can't be read."""
+    """Return the memory that is a process's own share (PSS), or RSS where that can't be read.
+
+    The system walks through all of it for that, and the process may have to wait meanwhile.
+    """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    found = {line.split(":")[0]: line.split() for line in lines if ":" in line}
-    words = found.get("Pss") or found["VmRSS"]
-    return int(words[1]) * _KIB
+        return resident_bytes(pid)
+    [pss] = [line for line in lines if line.startswith("Pss:")]
+    return int(pss.split()[1]) * _KIB
+
+
+def resident_bytes(pid: int) -> int:
+    """Return a process's resident memory (RSS), which costs it nothing."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
