@@ -1,14 +1,13 @@
 """Granted keys over real sockets: logging in, listing, revoking on every hub, blocking."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
 
 from delegation_fakes import key_login
 from realtime_hub.adapters.redis_grants import RedisGrants
-from realtime_hub.adapters.redis_servers import connect
 from realtime_hub.pay.model import PaymentChange
 from realtime_protocol.codes import CloseCode, ErrorCode
 from realtime_protocol.errors import RequestError
@@ -40,7 +39,6 @@ from realtime_protocol.session_key import (
     session_public_key,
     sign_with_session_key,
 )
-from redis_fixture import RedisServer, running_redis
 from ws_hub import ALICE, BOB, GOOD_SIGNATURE, Client, ServedHub, served_hub, status_of
 
 SEED, OTHER_SEED = b"\x21" * 32, b"\x22" * 32
@@ -276,21 +274,6 @@ async def test_the_owner_of_a_spending_wallet_hears_what_is_paid_from_it() -> No
 
 
 # Several hubs ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    client = connect(redis_server.url)
-    await client.flushall()
-    yield client
-    with suppress(Exception):
-        await client.aclose()
 
 
 def store(client: Redis) -> RedisGrants:

@@ -1,7 +1,7 @@
 """The store of challenges outside a connection: one suite, in memory and on a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,19 +12,13 @@ from realtime_hub.adapters.system import SystemClock
 from realtime_hub.auth.challenges import ChallengeStore, IssuedChallenge
 from realtime_protocol.login_resources import encode_key
 from realtime_protocol.login_text import LoginChallenge
-from redis_fixture import RedisServer, running_redis
+from redis_fixture import RedisServer
 
 CHALLENGE = LoginChallenge(
     "A" * 22, 1_000, 11_000, "app.example", "wss://hub.example/v1", "devnet", "r1"
 )
 BARE = IssuedChallenge(b"\xa1" * 32, CHALLENGE)
 WITH_KEY = IssuedChallenge(b"\xa1" * 32, CHALLENGE, (encode_key(b"\x5e" * 32),))
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -21,7 +21,7 @@ from realtime_hub.auth.grants import Grant, GrantTerms, Spending
 from realtime_protocol.codes import ErrorCode
 from realtime_protocol.errors import RequestError
 from realtime_protocol.messages import Position
-from redis_fixture import RedisServer, running_redis
+from redis_fixture import running_redis
 from trust_fakes import ALICE, BOB
 from waiting import eventually
 
@@ -30,21 +30,6 @@ FLEET_KEY = b"k" * 32
 SEEN = Position(b"epoch--1", 7)
 UNTIL_MS = 4_102_444_800_000
 KEY = b"\x5e" * 32
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    client = connect(redis_server.url)
-    await client.flushall()
-    yield client
-    with suppress(Exception):
-        await client.aclose()
 
 
 def redis_store(client: Redis, *, key: bytes = FLEET_KEY) -> RedisGrants:

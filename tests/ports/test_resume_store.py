@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from realtime_hub.session.resume import Family, left, reused
 from realtime_hub.session.resume_store import Move, ResumeStore, StoreUnavailable
 from realtime_protocol.identity import PublicKey
 from realtime_protocol.messages import Position
-from redis_fixture import RedisServer, running_redis
+from redis_fixture import running_redis
 from trust_fakes import ALICE, BOB
 from waiting import eventually
 
@@ -28,21 +28,6 @@ KEY = b"f" * 16
 OTHER_KEY = b"g" * 16
 SEEN = Position(b"epoch--1", 7)
 KEEP_MS = 135_000
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    client = connect(redis_server.url)
-    await client.flushall()
-    yield client
-    with suppress(Exception):
-        await client.aclose()
 
 
 def redis_store(client: Redis, *, keep_ms: int = KEEP_MS, key: bytes = FLEET_KEY) -> RedisResumes:

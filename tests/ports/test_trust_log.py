@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from chaos.log_bench import FLEET_KEY, NETWORK, open_log
 from fakes import SeededEntropy
 from realtime_hub.adapters.memory_trust import MemoryTrustCache, MemoryTrustLog
 from realtime_hub.adapters.redis_seal import Seal
 from realtime_hub.adapters.redis_servers import connect
-from realtime_hub.adapters.redis_trust import RedisTrustLog, TrustKeys, TrustLogLimits
+from realtime_hub.adapters.redis_trust import TrustKeys, TrustLogLimits
 from realtime_hub.adapters.redis_trust_cache import RedisTrustCache
-from realtime_hub.adapters.system import SystemClock, SystemEntropy
 from realtime_hub.auth.model import EntryKind, LogEntry
 from realtime_hub.auth.ports import CachedRecord, LogUnavailable, TrustCache, TrustLog
 from realtime_protocol.identity import PublicKey
@@ -26,8 +26,6 @@ from redis_topologies import SentinelSet, Topology, flush, running_topology
 from trust_fakes import ALICE, BOB, record
 from waiting import eventually
 
-NETWORK = b"\x17" * 32
-FLEET_KEY = b"k" * 32
 KEYS = TrustKeys(NETWORK)
 REDIS_KINDS = [
     "single",
@@ -74,23 +72,6 @@ async def client_of(topology: Topology) -> AsyncIterator[Redis]:
         await client.aclose()
 
 
-def redis_log(client: Redis, limits: TrustLogLimits | None = None) -> RedisTrustLog:
-    """Another hub's view of the same log."""
-
-    async def ready() -> None:
-        return
-
-    return RedisTrustLog(
-        client,
-        network_id=lambda: NETWORK,
-        fleet_key=FLEET_KEY,
-        clock=SystemClock(),
-        entropy=SystemEntropy(),
-        wait_ready=ready,
-        limits=limits,
-    )
-
-
 @pytest.fixture(params=["memory", *REDIS_KINDS])
 async def shared(
     request: pytest.FixtureRequest, topologies: Topologies
@@ -102,7 +83,7 @@ async def shared(
     topology = topologies(request.param)
     flush(topology)
     async with client_of(topology) as client:
-        yield redis_log(client), RedisTrustCache(client, lambda: NETWORK, FLEET_KEY)
+        yield open_log(client), RedisTrustCache(client, lambda: NETWORK, FLEET_KEY)
 
 
 @pytest.fixture
@@ -252,7 +233,7 @@ async def test_changes_that_cannot_be_had_make_the_log_begin_anew(log: TrustLog)
 
 async def test_two_hubs_get_each_others_entries(topology: Topology, redis: Redis) -> None:
     async with client_of(topology) as other:
-        one, two = redis_log(redis), redis_log(other)
+        one, two = open_log(redis), open_log(other)
         async with following(one) as first, following(two) as second:
             places = await asyncio.gather(
                 *(one.append(entry(n)) for n in range(1, 41, 2)),
@@ -270,7 +251,7 @@ async def test_of_two_hubs_one_has_the_turn_to_feed_the_log_until_it_falls_silen
 ) -> None:
     limits = TrustLogLimits(turn_ms=200)
     async with client_of(topology) as other:
-        one, two = redis_log(redis, limits), redis_log(other, limits)
+        one, two = open_log(redis, limits), open_log(other, limits)
         assert await one.take_turn()
         assert not await two.take_turn()
         assert await one.take_turn()
@@ -285,13 +266,13 @@ async def test_of_two_hubs_one_has_the_turn_to_feed_the_log_until_it_falls_silen
 async def test_a_hub_that_begins_later_begins_with_the_newest_entries(
     topology: Topology, redis: Redis
 ) -> None:
-    one = redis_log(redis)
+    one = open_log(redis)
     async with following(one):
         for number in range(1, 10):
             await one.append(entry(number))
         await one.append(entry(0, BOB, EntryKind.PENDING))
     async with client_of(topology) as other:
-        log = redis_log(other, TrustLogLimits(replay_entries_max=4))
+        log = open_log(other, TrustLogLimits(replay_entries_max=4))
         async with following(log) as late:
             assert [e.log_seq for e in late.begun[0]] == [7, 8, 9, 10]
             assert late.begun[0][-1].kind is EntryKind.PENDING
@@ -301,8 +282,8 @@ async def test_a_hub_that_begins_later_begins_with_the_newest_entries(
 @pytest.mark.slow
 async def test_killed_connections_lose_no_entry(topology: Topology, redis: Redis) -> None:
     async with client_of(topology) as other, client_of(topology) as killer:
-        writer = redis_log(redis)
-        async with following(writer), following(redis_log(other)) as follower:
+        writer = open_log(redis)
+        async with following(writer), following(open_log(other)) as follower:
             for number in range(1, 301):
                 await append_surely(writer, entry(number))
                 if number % 30 == 0:
@@ -331,8 +312,8 @@ async def test_a_killed_primary_loses_no_entry_that_is_written_again(
 ) -> None:
     """A replica that takes over may lack the last entries: whoever wrote them writes them again."""
     async with client_of(topology) as other:
-        writer = redis_log(redis)
-        async with following(writer), following(redis_log(other)) as follower:
+        writer = open_log(redis)
+        async with following(writer), following(open_log(other)) as follower:
             for number in range(1, 101):
                 await append_surely(writer, entry(number))
             failing_over = asyncio.create_task(asyncio.to_thread(topology.fail_over))
@@ -348,7 +329,7 @@ async def test_a_killed_primary_loses_no_entry_that_is_written_again(
 
 async def test_a_silent_redis_is_noticed_within_the_lease(topology: Topology, redis: Redis) -> None:
     limits = TrustLogLimits(lease_s=0.4, look_every_s=0.1, idle_s=0.1)
-    log = redis_log(redis, limits)
+    log = open_log(redis, limits)
     primary = topology.primary
     async with following(log) as follower:
         primary.send(signal.SIGSTOP)
@@ -366,7 +347,7 @@ async def test_a_silent_redis_is_noticed_within_the_lease(topology: Topology, re
 async def test_a_minority_of_sentinels_is_not_believed(tmp_path: Path) -> None:
     with running_topology("sentinel", tmp_path) as topology:
         async with client_of(topology) as client:
-            log = redis_log(client)
+            log = open_log(client)
             async with following(log):
                 assert isinstance(topology, SentinelSet)
                 for sentinel in topology.sentinels[:2]:
@@ -375,7 +356,7 @@ async def test_a_minority_of_sentinels_is_not_believed(tmp_path: Path) -> None:
 
 
 async def test_an_emptied_redis_starts_the_log_over(topology: Topology, redis: Redis) -> None:
-    log = redis_log(redis)
+    log = open_log(redis)
     async with following(log) as follower:
         await log.append(entry(1))
         before = log.position().epoch
@@ -389,7 +370,7 @@ async def test_an_emptied_redis_starts_the_log_over(topology: Topology, redis: R
 
 async def test_a_log_that_went_back_ends_its_epoch(redis: Redis) -> None:
     """As after a fail-over to a server that had not got the last entries."""
-    log, other = redis_log(redis), redis_log(redis)
+    log, other = open_log(redis), open_log(redis)
     async with following(log) as follower:
         for number in range(1, 11):
             await log.append(entry(number))
@@ -405,7 +386,7 @@ async def test_a_log_that_went_back_ends_its_epoch(redis: Redis) -> None:
 
 
 async def test_a_replaced_entry_ends_the_epoch(redis: Redis) -> None:
-    log = redis_log(redis)
+    log = open_log(redis)
     async with following(log) as follower:
         await log.append(entry(1))
         await redis.delete(KEYS.log)
@@ -415,7 +396,7 @@ async def test_a_replaced_entry_ends_the_epoch(redis: Redis) -> None:
 
 
 async def test_a_hole_in_the_log_ends_the_epoch(redis: Redis) -> None:
-    writer, log = redis_log(redis), redis_log(redis)
+    writer, log = open_log(redis), open_log(redis)
     async with following(writer), following(log) as follower:
         await writer.append(entry(1))
         async with log._filling:  # It hears nothing meanwhile.
@@ -436,7 +417,7 @@ async def eventually_trimmed(redis: Redis) -> None:
 
 async def test_entries_are_trimmed_once_they_are_old(redis: Redis) -> None:
     limits = TrustLogLimits(look_every_s=0.02, trim_every_ms=50, kept_ms=150)
-    log, other = redis_log(redis, limits), redis_log(redis, limits)
+    log, other = open_log(redis, limits), open_log(redis, limits)
     async with following(log), following(other) as follower:
         for number in range(1, 21):
             await log.append(entry(number))
@@ -449,7 +430,7 @@ async def test_entries_are_trimmed_once_they_are_old(redis: Redis) -> None:
 
 
 async def test_a_hub_that_was_away_past_the_trim_begins_anew(redis: Redis) -> None:
-    log, other = redis_log(redis), redis_log(redis)
+    log, other = open_log(redis), open_log(redis)
     async with following(log), following(other) as follower:
         await log.append(entry(1))
         async with other._filling:  # It hears nothing meanwhile.
@@ -462,7 +443,7 @@ async def test_a_hub_that_was_away_past_the_trim_begins_anew(redis: Redis) -> No
 
 
 async def test_a_forged_record_cannot_keep_a_change_out(redis: Redis) -> None:
-    log = redis_log(redis)
+    log = open_log(redis)
     await redis.hset(KEYS.logged, mapping={ALICE: b"\xff" * 60})
     async with following(log) as follower:
         assert await log.append(entry(5)) == 1
@@ -512,7 +493,7 @@ async def test_another_wallets_record_does_not_count(redis: Redis) -> None:
 
 
 async def test_an_entry_that_the_fleet_did_not_write_is_left_out(redis: Redis) -> None:
-    log, forger = redis_log(redis), redis_log(redis)
+    log, forger = open_log(redis), open_log(redis)
     forger._seal = type(forger._seal)(b"f" * 32)
     async with following(log) as follower, following(forger):
         await forger.append(replace(entry(1), status=TrustStatus.ACTIVE, score=100))
