@@ -392,10 +392,6 @@ class ServerSession:
         self._challenge = None
         self._in_flight.clear()
 
-    def is_in_flight(self, request_id: int) -> bool:
-        """Whether this request still waits for its answer."""
-        return request_id in self._in_flight
-
     def _take(self, request: Request, now_s: float, now_ms: int) -> Event:
         kind = _known_kind(request)
         self._require_room(kind, now_s)

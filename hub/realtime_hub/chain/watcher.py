@@ -51,7 +51,6 @@ class ChainWatcher:
         self.listeners: list[Callable[[ProcessedTick], None]] = []
         self.tick_info: TickInfo | None = None
         self._guard = NetworkGuard()
-        self._bare_node = node
         self.node = ConfirmedNode(node, self._guard)
         """The nodes, for whoever needs more of them: answers from our network only."""
         self._memory = memory
